@@ -1,0 +1,1 @@
+// Links with loss, delay, jitter and rate in virtual time.
