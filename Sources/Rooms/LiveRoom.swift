@@ -159,8 +159,8 @@ package actor LiveRoom {
     /// Removes who did not come back in time. Called about once a second.
     package func expire() {
         let now = clock()
-        for (id, member) in members {
-            if let since = member.disconnectedAt, now &- since >= Self.resumeWindow {
+        for id in members.keys.sorted() {
+            if let since = members[id]?.disconnectedAt, now &- since >= Self.resumeWindow {
                 remove(id, reason: "connection lost", by: nil)
             }
         }
