@@ -71,7 +71,8 @@ const changes = {
   },
   "stream.unpublished"(s, e) {
     withParticipant(s, e.participant, (p) => { delete p.streams[e.stream]; });
-    if (s.spotlight?.participant === e.participant && s.spotlight.stream === e.stream) s.spotlight = null;
+    const spotlight = s.spotlight;
+    if (spotlight && spotlight.participant === e.participant && spotlight.stream === e.stream) s.spotlight = null;
   },
   "stream.muted"(s, e) {
     withParticipant(s, e.participant, (p) => { if (Object.hasOwn(p.streams, e.stream)) p.streams[e.stream].muted = e.muted; });
