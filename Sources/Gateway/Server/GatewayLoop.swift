@@ -21,6 +21,7 @@ package final class GatewayLoop: SerialExecutor, @unchecked Sendable {
     private let afterEnd = DispatchQueue(label: "consilium.gateway.after-end")
     private let thread = Lock<pthread_t?>(nil)
     private let isStopping = Lock(false)
+    private let atEnd = Lock<(@Sendable () -> Void)?>(nil)
 
     package init() {
         uvLoop = .allocate(capacity: 1)
@@ -39,8 +40,10 @@ package final class GatewayLoop: SerialExecutor, @unchecked Sendable {
         pthread_detach(started)
     }
 
-    /// Ends the thread after what is queued now. Handles that are closing get a second to do so.
-    package func stop() {
+    /// Ends the thread after what is queued now. Handles that are closing get a moment to do so, and call back until
+    /// then; `atEnd` runs when nothing calls back any more.
+    package func stop(atEnd: @escaping @Sendable () -> Void = {}) {
+        self.atEnd.withLock { $0 = atEnd }
         isStopping.withLock { $0 = true }
         uv_async_send(wakeUp)
     }
@@ -88,6 +91,10 @@ package final class GatewayLoop: SerialExecutor, @unchecked Sendable {
             usleep(2_000)
             turns += 1
         }
+        atEnd.withLock { atEnd in
+            defer { atEnd = nil }
+            return atEnd
+        }?()
         thread.withLock { $0 = nil }
         let rest = pending.withLock { pending in
             pending.hasEnded = true

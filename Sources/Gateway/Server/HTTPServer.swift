@@ -132,8 +132,8 @@ package actor HTTPServer {
         self.context = nil
         for exchange in exchanges.values { exchange.task?.cancel() }
         lws_context_destroy(context)
-        loop.stop()
-        Unmanaged.passUnretained(self).release()
+        // The context calls back until its handles are closed, so the reference it holds goes last.
+        loop.stop { [self] in Unmanaged.passUnretained(self).release() }
     }
 
     package func snapshotCounters() -> Counters {
