@@ -6,6 +6,8 @@
 
 enum {
     CWS_WRITE_HEADROOM = LWS_PRE,
+    // The write type of a close frame: libwebsockets uses it itself and leaves this number out of its public list.
+    CWS_WRITE_CLOSE = 4,
     CWS_LOG_ERROR = LLL_ERR,
     CWS_LOG_WARNING = LLL_WARN,
 };

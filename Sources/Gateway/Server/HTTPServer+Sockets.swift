@@ -14,6 +14,7 @@ final class SocketConnection {
     let messageLimit: Int
     var partial: [UInt8] = []
     var isPaused = false
+    var isCloseSent = false
 
     init(socket: WebSocket, connection: OpaquePointer, messageLimit: Int) {
         self.socket = socket
@@ -112,6 +113,7 @@ extension HTTPServer {
 
     func socketReceived(_ wsi: OpaquePointer, _ bytes: UnsafeRawBufferPointer) -> Int32 {
         guard let connection = openSockets[wsi] else { return -1 }
+        guard !connection.isCloseSent else { return 0 }
         guard lws_frame_is_binary(wsi) == 0 else {
             return closeNow(wsi, .policy, "text messages only")
         }
@@ -131,13 +133,26 @@ extension HTTPServer {
     }
 
     private func closeNow(_ wsi: OpaquePointer, _ code: WebSocket.CloseCode, _ reason: String) -> Int32 {
-        setCloseReason(wsi, code.rawValue, reason)
+        var text = Array(reason.utf8.prefix(120))
+        lws_close_reason(wsi, lws_close_status(UInt32(code.rawValue)), &text, text.count)
         return -1
     }
 
-    private func setCloseReason(_ wsi: OpaquePointer, _ code: UInt16, _ reason: String) {
-        var text = Array(reason.utf8.prefix(120))
-        lws_close_reason(wsi, lws_close_status(UInt32(code)), &text, text.count)
+    /// libwebsockets drops the socket without a close frame when the writable callback fails, so the frame is ours; the
+    /// connection ends with the peer's answer to it.
+    private func sendClose(_ connection: SocketConnection, _ code: UInt16, _ reason: String) -> Int32 {
+        let wsi = connection.connection
+        connection.isCloseSent = true
+        let code = [UInt8(truncatingIfNeeded: code >> 8), UInt8(truncatingIfNeeded: code)]
+        let message = OutgoingMessage(code + Array(reason.utf8.prefix(120)))
+        guard lws_write(wsi, message.payload, message.count, lws_write_protocol(UInt32(CWS_WRITE_CLOSE))) >= 0 else { return -1 }
+        lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_ACK, 3)
+        return 0
+    }
+
+    /// The peer's close frame: an answer to ours needs no further one.
+    func peerCloses(_ wsi: OpaquePointer) -> Int32 {
+        openSockets[wsi]?.isCloseSent == true ? -1 : 0
     }
 
     // MARK: sending
@@ -166,7 +181,7 @@ extension HTTPServer {
                 connection.isPaused = false
                 lws_rx_flow_control(wsi, 1)
             }
-            guard socket.hasOutgoing else { continue }
+            guard socket.hasOutgoing, !connection.isCloseSent else { continue }
             // Straight to the kernel while it takes it. Compressed and HTTP/2 sockets may hold output back, so theirs
             // goes out when libwebsockets says so.
             var mustWait = configuration.compressesWebSockets || isHTTP2(wsi)
@@ -191,12 +206,12 @@ extension HTTPServer {
 
     func socketWritable(_ wsi: OpaquePointer) -> Int32 {
         guard let connection = openSockets[wsi] else { return -1 }
+        guard !connection.isCloseSent else { return 0 }
         switch connection.socket.next() {
         case .nothing:
             return 0
         case .close(let code, let reason):
-            setCloseReason(wsi, code, reason)
-            return -1
+            return sendClose(connection, code, reason)
         case .message(let message):
             count { $0.socketMessagesSent += 1 }
             guard lws_write(wsi, message.payload, message.count, LWS_WRITE_TEXT) >= 0 else { return -1 }

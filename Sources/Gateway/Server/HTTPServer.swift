@@ -177,6 +177,8 @@ package actor HTTPServer {
             return socketReceived(wsi, call.bytes)
         case LWS_CALLBACK_SERVER_WRITEABLE:
             return socketWritable(wsi)
+        case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+            return peerCloses(wsi)
         case LWS_CALLBACK_CLOSED:
             socketGone(wsi)
             return 0

@@ -1,11 +1,11 @@
 // A client on a plain TCP socket: sends exactly the bytes of a test, reads answers and WebSocket frames.
-import Dispatch
+import Foundation
 import Glibc
 
-/// Runs blocking socket calls off the cooperative threads.
+/// Runs blocking socket calls on a thread of their own, away from the few that tasks share.
 func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
-        DispatchQueue.global().async { continuation.resume(with: Result { try body() }) }
+        Thread { continuation.resume(with: Result { try body() }) }.start()
     }
 }
 
