@@ -1,1 +1,5 @@
-// PacketRing
+// The ring between a worker and the recorder; the type alone for now.
+
+package final class PacketRing: Sendable {
+    package init() {}
+}
