@@ -39,13 +39,13 @@ package struct SourceEncoding: ~Copyable {
     /// Its place among the encodings of its track.
     package let index: UInt8
     /// Unlike an id it is never used again: references to an older stream do not find this one.
-    package let stamp: UInt32
+    package var stamp: UInt32
     package let rid: [UInt8]
     package let clockRate: UInt32
     package var usesNack: Bool
 
     // Bound by description or by the first packets.
-    package var ssrc: UInt32 = 0
+    package var ssrc: UInt32?
     package var retransmissionSSRC: UInt32?
 
     // Written by every packet.
@@ -53,7 +53,8 @@ package struct SourceEncoding: ~Copyable {
     package var history: PacketHistory
     package var statistics = ReceptionStatistics()
     package var nack = NackGenerator()
-    package var codec: CodecKind = .unknown
+    /// Packets in a row that were older than the history.
+    package var staleRun = 0
     package var lastPacketAt: UInt64?
     /// Since when packets have come without a long pause.
     package var flowingSince: UInt64?
@@ -61,6 +62,7 @@ package struct SourceEncoding: ~Copyable {
     // Written by key frames and reports.
     package var keyFrameRequester = KeyFrameRequester()
     package var keyFrames: UInt64 = 0
+    package var keyFrameTimestamp: UInt32?
     package var width: UInt16 = 0
     package var height: UInt16 = 0
     package var senderClock: SenderClock?

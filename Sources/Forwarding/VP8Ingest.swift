@@ -1,5 +1,5 @@
-// The VP8 payload descriptor on its way into the history (RFC 7741 §4.2): picture numbers grow to 15 bits there, so that
-// whatever a receiver's stream needs can be written over them in place.
+// VP8 payloads on their way into the history (RFC 7741 §4.2): picture numbers grow to 15 bits there, so that whatever a
+// receiver's stream needs can be written over them in place.
 import WireFormats
 
 enum VP8Ingest {
@@ -11,59 +11,39 @@ enum VP8Ingest {
     static func copy(
         _ payload: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer, entry: inout HistoryEntry
     ) -> Int? {
-        guard payload.count >= 1, target.count > payload.count, let source = payload.baseAddress,
+        guard let descriptor = VP8Descriptor(payload), target.count > payload.count, let source = payload.baseAddress,
             let destination = target.baseAddress
         else { return nil }
-        let first = payload[0]
-        var position = 1
-        var grown = 0
-        if first & 0x80 != 0 {
-            guard payload.count >= 2 else { return nil }
-            let extended = payload[1]
-            position = 2
-            if extended & 0x80 != 0 {
-                guard position < payload.count else { return nil }
-                entry.flags.insert(.hasPictureID)
-                entry.pictureIDOffset = UInt8(position)
-                if payload[position] & 0x80 != 0 {
-                    guard position + 1 < payload.count else { return nil }
-                    entry.pictureID = source.network16(at: position) & 0x7FFF
-                    position += 2
-                } else {
-                    entry.pictureID = UInt16(payload[position])
-                    position += 1
-                    grown = 1
-                }
-            }
-            if extended & 0x40 != 0 {
-                guard position < payload.count else { return nil }
-                entry.flags.insert(.hasTemporalIndex)
-                entry.temporalOffset = UInt8(position + grown)
-                entry.temporalIndex = payload[position]
-                position += 1
-            }
-            if extended & 0x30 != 0 {
-                guard position < payload.count else { return nil }
-                if extended & 0x10 != 0 {
-                    entry.flags.insert(.hasKeyIndex)
-                    entry.keyIndexOffset = UInt8(position + grown)
-                    entry.keyIndex = payload[position] & 0x1F
-                }
-                position += 1
-            }
+        var grown: UInt8 = 0
+        if let pictureID = descriptor.pictureID {
+            entry.flags.insert(.hasPictureID)
+            entry.pictureID = pictureID
+            entry.pictureIDOffset = descriptor.pictureIDOffset
+            grown = descriptor.pictureIDIsLong ? 0 : 1
+        }
+        if let index = descriptor.temporalBaseIndex {
+            entry.flags.insert(.hasTemporalIndex)
+            entry.temporalIndex = index
+            entry.temporalOffset = descriptor.temporalBaseIndexOffset + grown
+        }
+        if let index = descriptor.keyIndex {
+            entry.flags.insert(.hasKeyIndex)
+            entry.keyIndex = index
+            entry.keyIndexOffset = descriptor.temporalLayerOffset + grown
         }
         if grown == 0 {
             destination.copyMemory(from: source, byteCount: payload.count)
         } else {
-            destination.copyMemory(from: source, byteCount: 2)
-            destination.setNetwork16(0x8000 | entry.pictureID, at: 2)
-            (destination + 4).copyMemory(from: source + 3, byteCount: payload.count - 3)
+            let offset = Int(entry.pictureIDOffset)
+            destination.copyMemory(from: source, byteCount: offset)
+            destination.setNetwork16(0x8000 | entry.pictureID, at: offset)
+            (destination + offset + 2).copyMemory(from: source + offset + 1, byteCount: payload.count - offset - 1)
         }
-        return payload.count + grown
+        return payload.count + Int(grown)
     }
 
     /// Writes a receiver's numbers over those of the stored payload.
-    static func write(_ packet: borrowing SentPacket, over payload: UnsafeMutableRawBufferPointer, _ entry: HistoryEntry) {
+    static func write(_ packet: SentPacket, over payload: UnsafeMutableRawBufferPointer, _ entry: HistoryEntry) {
         guard let base = payload.baseAddress else { return }
         if entry.flags.contains(.hasPictureID) {
             base.setNetwork16(0x8000 | (packet.pictureID & 0x7FFF), at: Int(entry.pictureIDOffset))
