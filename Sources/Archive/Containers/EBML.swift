@@ -43,7 +43,7 @@ enum EBML {
 
     static func element(_ id: UInt32, _ content: [UInt8]) -> [UInt8] { self.id(id) + size(content.count) + content }
 
-    static func element(_ id: UInt32, _ value: UInt64) -> [UInt8] {
+    static func element(_ id: UInt32, unsigned value: UInt64) -> [UInt8] {
         var bytes: [UInt8] = []
         for shift in stride(from: 56, through: 0, by: -8) where value >> UInt64(shift) > 0 || shift == 0 {
             bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift)))
@@ -51,9 +51,9 @@ enum EBML {
         return element(id, bytes)
     }
 
-    static func element(_ id: UInt32, _ value: String) -> [UInt8] { element(id, Array(value.utf8)) }
+    static func element(_ id: UInt32, text value: String) -> [UInt8] { element(id, Array(value.utf8)) }
 
-    static func element(_ id: UInt32, _ value: Double) -> [UInt8] {
+    static func element(_ id: UInt32, real value: Double) -> [UInt8] {
         element(id, (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> UInt64(56 - 8 * $0)) })
     }
 

@@ -10,20 +10,20 @@ enum WebM: Container {
     static func header(_ format: MediaFormat) -> [UInt8] {
         let ebml = EBML.element(
             EBML.ID.header,
-            EBML.element(0x4286, 1) + EBML.element(0x42F7, 1) + EBML.element(0x42F2, 4) + EBML.element(0x42F3, 8)
-                + EBML.element(0x4282, "webm") + EBML.element(0x4287, 4) + EBML.element(0x4285, 2))
+            EBML.element(0x4286, unsigned: 1) + EBML.element(0x42F7, unsigned: 1) + EBML.element(0x42F2, unsigned: 4) + EBML.element(0x42F3, unsigned: 8)
+                + EBML.element(0x4282, text: "webm") + EBML.element(0x4287, unsigned: 4) + EBML.element(0x4285, unsigned: 2))
         // Unknown size: the file is whole at every moment of its growth.
         let segment = EBML.id(EBML.ID.segment) + [0x01] + [UInt8](repeating: 0xFF, count: 7)
         let information = EBML.element(
             EBML.ID.information,
-            EBML.element(EBML.ID.timestampScale, UInt64(millisecond)) + EBML.element(EBML.ID.muxingApp, "consilium")
-                + EBML.element(EBML.ID.writingApp, "consilium") + EBML.void(durationLength))
+            EBML.element(EBML.ID.timestampScale, unsigned: UInt64(millisecond)) + EBML.element(EBML.ID.muxingApp, text: "consilium")
+                + EBML.element(EBML.ID.writingApp, text: "consilium") + EBML.void(durationLength))
         return ebml + segment + EBML.void(seekHeadSpace) + information + tracks(format)
     }
 
     private static func tracks(_ format: MediaFormat) -> [UInt8] {
-        var entry = EBML.element(0xD7, 1) + EBML.element(0x73C5, 1)
-        entry += EBML.element(0x83, format.isVideo ? 1 : 2) + EBML.element(0x9C, 0) + EBML.element(0x22B59C, "und")
+        var entry = EBML.element(0xD7, unsigned: 1) + EBML.element(0x73C5, unsigned: 1)
+        entry += EBML.element(0x83, unsigned: format.isVideo ? 1 : 2) + EBML.element(0x9C, unsigned: 0) + EBML.element(0x22B59C, text: "und")
         let codec =
             switch format.codec {
             case .vp8: "V_VP8"
@@ -32,17 +32,17 @@ enum WebM: Container {
             case .h264: "V_MPEG4/ISO/AVC"
             case .opus: "A_OPUS"
             }
-        entry += EBML.element(0x86, codec)
+        entry += EBML.element(0x86, text: codec)
         if format.codec == .opus {
             let delay = UInt64(OpusPacket.lookAhead) * 1_000_000_000 / 48_000
             entry += EBML.element(0x63A2, OpusPacket.head(channels: format.channels))
-            entry += EBML.element(0x56AA, delay) + EBML.element(0x56BB, 80_000_000)
+            entry += EBML.element(0x56AA, unsigned: delay) + EBML.element(0x56BB, unsigned: 80_000_000)
             entry += EBML.element(
-                0xE1, EBML.element(0xB5, 48_000.0) + EBML.element(0x9F, UInt64(max(1, format.channels))))
+                0xE1, EBML.element(0xB5, real: 48_000) + EBML.element(0x9F, unsigned: UInt64(max(1, format.channels))))
         } else {
             if !format.codecPrivate.isEmpty { entry += EBML.element(0x63A2, format.codecPrivate) }
             entry += EBML.element(
-                0xE0, EBML.element(0xB0, UInt64(format.width)) + EBML.element(0xBA, UInt64(format.height)))
+                0xE0, EBML.element(0xB0, unsigned: UInt64(format.width)) + EBML.element(0xBA, unsigned: UInt64(format.height)))
         }
         return EBML.element(EBML.ID.tracks, EBML.element(EBML.ID.trackEntry, entry))
     }
@@ -55,7 +55,7 @@ enum WebM: Container {
         cluster.reserveCapacity(length)
         cluster += EBML.id(EBML.ID.cluster)
         cluster += [UInt8](repeating: 0, count: 8)
-        cluster += EBML.element(EBML.ID.timestamp, UInt64(base))
+        cluster += EBML.element(EBML.ID.timestamp, unsigned: UInt64(base))
         for frame in frames {
             let relative = (milliseconds(frame.time) - base).clamped(to: 0...0x7FFF)
             cluster.append(UInt8(EBML.ID.simpleBlock))
@@ -80,10 +80,10 @@ enum WebM: Container {
         for fragment in fragments where fragment.isKey {
             points += EBML.element(
                 0xBB,
-                EBML.element(0xB3, UInt64(max(0, milliseconds(fragment.start))))
+                EBML.element(0xB3, unsigned: UInt64(max(0, milliseconds(fragment.start))))
                     + EBML.element(
                         0xB7,
-                        EBML.element(0xF7, 1) + EBML.element(0xF1, UInt64(fragment.offset - Int64(segmentStart)))))
+                        EBML.element(0xF7, unsigned: 1) + EBML.element(0xF1, unsigned: UInt64(fragment.offset - Int64(segmentStart)))))
         }
         let cues = points.isEmpty ? [] : EBML.element(EBML.ID.cues, points)
 
@@ -92,7 +92,7 @@ enum WebM: Container {
         let segmentSize = Int(fileSize) + cues.count - segmentStart
         replace(&front, at: layout.segment + 4, with: EBML.size(segmentSize, length: 8))
         replace(
-            &front, at: layout.duration, with: EBML.element(EBML.ID.duration, Double(end) / Double(millisecond)))
+            &front, at: layout.duration, with: EBML.element(EBML.ID.duration, real: Double(end) / Double(millisecond)))
         var seeks = seek(EBML.ID.information, layout.information - segmentStart)
         seeks += seek(EBML.ID.tracks, layout.tracks - segmentStart)
         if !cues.isEmpty { seeks += seek(EBML.ID.cues, Int(fileSize) - segmentStart) }
@@ -102,7 +102,7 @@ enum WebM: Container {
     }
 
     private static func seek(_ id: UInt32, _ position: Int) -> [UInt8] {
-        EBML.element(EBML.ID.seek, EBML.element(EBML.ID.seekID, EBML.id(id)) + EBML.element(EBML.ID.seekPosition, UInt64(position)))
+        EBML.element(EBML.ID.seek, EBML.element(EBML.ID.seekID, EBML.id(id)) + EBML.element(EBML.ID.seekPosition, unsigned: UInt64(position)))
     }
 
     private static func replace(_ bytes: inout [UInt8], at offset: Int, with new: [UInt8]) {

@@ -1,5 +1,7 @@
 // One encoding of one track on its way from packets to frames: order, timestamps, clock, assembly.
 
+import PacketRing
+
 /// A frame with its place in time.
 struct TimedFrame {
     var frame: AssembledFrame
@@ -101,14 +103,14 @@ final class Lane {
     /// Set when this track's reports do not fit the sender's other tracks.
     private var ownDelay: DelayFilter?
     private var hasReport = false
-    private var earlyReports: [(ssrc: UInt32, ntp: UInt64, rtp: UInt32, arrival: UInt64)] = []
+    private var earlyReports: [(clock: SenderReportClock, arrival: UInt64)] = []
     private var sawLoss = false
     private var sawRestart = false
     /// Frames found while a window is being emptied; handed on afterwards.
     private var ready: [TimedFrame] = []
 
     init(
-        encoding: UInt8, codec: MediaFormat.Codec, declaration: RecordedTrackDeclaration, patience: UInt64,
+        encoding: UInt8, codec: MediaFormat.Codec, declaration: TrackDeclaration, patience: UInt64,
         opened: UInt64, sender: SenderClock
     ) {
         self.encoding = encoding
@@ -139,9 +141,7 @@ final class Lane {
             _ = timestamps.unwrap(packet.timestamp)
             let reports = earlyReports
             earlyReports.removeAll()
-            for report in reports where report.ssrc == packet.ssrc {
-                self.report(ssrc: report.ssrc, ntp: report.ntp, rtp: report.rtp, arrival: report.arrival)
-            }
+            for early in reports { report(early.clock, arrival: early.arrival) }
         }
         lastPacket = max(lastPacket, arrival)
         window.insert(sequence: packet.sequenceNumber, arrival: arrival, bytes: bytes) { take($0) }
@@ -165,14 +165,15 @@ final class Lane {
         ready.removeAll(keepingCapacity: true)
     }
 
-    func report(ssrc reported: UInt32, ntp: UInt64, rtp: UInt32, arrival: UInt64) {
+    func report(_ report: SenderReportClock, arrival: UInt64) {
         guard let ssrc else {
-            if earlyReports.count < 4 { earlyReports.append((reported, ntp, rtp, arrival)) }
+            if earlyReports.count < 4 { earlyReports.append((report, arrival)) }
             return
         }
-        guard ssrc == reported, clock.report(rtp: timestamps.nearest(rtp), ntp: ntp),
-            let time = clock.senderTime(timestamps.nearest(rtp))
-        else { return }
+        let rtp = timestamps.nearest(report.rtp)
+        guard report.ssrc == ssrc, clock.report(rtp: rtp, ntp: report.ntp), let time = clock.senderTime(rtp) else {
+            return
+        }
         let arrived = sessionTime(arrival)
         if !hasReport {
             hasReport = true

@@ -1,6 +1,7 @@
 // All tracks of one recording, fed record by record: no clock, no thread, no socket, so that tests run in virtual time.
 
 import Foundation
+import PacketRing
 
 /// Confined to one thread. Time is what the records and `advance` say.
 final class RecorderCore {
@@ -23,24 +24,24 @@ final class RecorderCore {
         self.requestKeyFrame = requestKeyFrame
     }
 
-    func receive(_ record: SourceRecord) {
+    func receive(_ record: PacketRecord) {
         guard !hasEnded else { return }
-        switch record {
-        case .packet(let track, let encoding, let arrival, let bytes):
-            lastArrival = max(lastArrival, arrival)
-            tracks[track]?.receive(bytes, encoding: encoding, arrival: arrival)
-        case .trackDeclared(let track, let arrival, let json):
-            lastArrival = max(lastArrival, arrival)
-            declare(track, json, arrival: arrival)
-        case .trackEnded(let track, let arrival):
-            tracks[track]?.end(now: arrival)
-        case .senderReport(let track, let encoding, let arrival, let ssrc, let ntp, let rtp):
-            tracks[track]?.report(encoding: encoding, ssrc: ssrc, ntp: ntp, rtp: rtp, arrival: arrival)
-        case .dropped(let count, _):
-            recordsDropped &+= count
+        lastArrival = max(lastArrival, record.arrival)
+        switch record.kind {
+        case .packet:
+            tracks[record.track]?.receive(record.payload, encoding: record.encoding, arrival: record.arrival)
+        case .trackDeclared:
+            declare(record.track, record.payload, arrival: record.arrival)
+        case .trackEnded:
+            tracks[record.track]?.end(now: record.arrival)
+        case .senderReport:
+            guard let clock = record.senderReport else { return }
+            tracks[record.track]?.report(encoding: record.encoding, clock: clock, arrival: record.arrival)
+        case .dropped:
+            recordsDropped &+= record.droppedCount ?? 1
             for track in tracks.values { track.ringHasDropped() }
-        case .end(let arrival):
-            end(now: max(arrival, lastArrival))
+        case .end:
+            end(now: lastArrival)
         }
     }
 
@@ -68,7 +69,7 @@ final class RecorderCore {
 
     private func declare(_ track: UInt32, _ json: UnsafeRawBufferPointer, arrival: UInt64) {
         guard tracks.count < Self.mostTracks,
-            var declaration = try? JSONDecoder().decode(RecordedTrackDeclaration.self, from: Data(json))
+            var declaration = try? JSONDecoder().decode(TrackDeclaration.self, from: Data(json))
         else { return }
         declaration.track = track
         if let known = tracks[track] {

@@ -1,5 +1,7 @@
 // One published track into files: chooses the encoding, starts at key frames, keeps gaps as gaps, changes files.
 
+import PacketRing
+
 /// What a track recorder needs from its recording.
 struct RecordingContext {
     let storage: any Storage
@@ -43,7 +45,7 @@ final class TrackRecorder {
     private static let retryDelay: UInt64 = 2_000_000_000
     private static let fragmentAge: UInt64 = 1_000_000_000
 
-    let declaration: RecordedTrackDeclaration
+    let declaration: TrackDeclaration
     private let codec: MediaFormat.Codec
     private let context: RecordingContext
     private let sender: SenderClock
@@ -65,7 +67,7 @@ final class TrackRecorder {
 
     /// Nil for a codec that is not recorded.
     init?(
-        _ declaration: RecordedTrackDeclaration, context: RecordingContext, sender: SenderClock,
+        _ declaration: TrackDeclaration, context: RecordingContext, sender: SenderClock,
         requestKeyFrame: @escaping () -> Void
     ) {
         let known: [MediaFormat.Codec] = [.vp8, .vp9, .av1, .h264, .opus]
@@ -92,8 +94,8 @@ final class TrackRecorder {
         lane.receive(bytes, arrival: arrival) { accept($0, from: lane) }
     }
 
-    func report(encoding: UInt8, ssrc: UInt32, ntp: UInt64, rtp: UInt32, arrival: UInt64) {
-        lane(encoding)?.report(ssrc: ssrc, ntp: ntp, rtp: rtp, arrival: arrival)
+    func report(encoding: UInt8, clock: SenderReportClock, arrival: UInt64) {
+        lane(encoding)?.report(clock, arrival: arrival)
     }
 
     func ringHasDropped() { ringDropped = true }

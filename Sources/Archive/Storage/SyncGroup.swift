@@ -64,7 +64,7 @@ final class SyncGroup: @unchecked Sendable {
     private func run() {
         while true {
             condition.lock()
-            if !isStopped { condition.wait(until: Date(timeIntervalSinceNow: interval)) }
+            if !isStopped { _ = condition.wait(until: Date(timeIntervalSinceNow: interval)) }
             let last = isStopped
             let work = afterRound
             condition.unlock()
