@@ -5,14 +5,23 @@ import Rooms
 /// What a device came for. An ingest name is taken by one session at a time; players are as many as come.
 enum DeviceKey: Hashable {
     case ingest(participant: String, stream: String?)
-    case playback(number: UInt64)
+    case playback
 }
 
 enum DeviceFault: Error {
     case refused(Refusal)
     case negotiation(NegotiationError)
+    /// There is no such session (any more), or it is somebody else's.
     case gone
-    case otherTag(String)
+    /// `If-Match` named another ICE session.
+    case otherTag
+}
+
+/// What a PATCH of a WHIP or WHEP session came to.
+enum DevicePatch {
+    /// Candidates of the client: an ICE-lite server learns its addresses from its checks.
+    case trickled
+    case restarted(fragment: String, tag: String)
 }
 
 struct DeviceTable {
@@ -23,6 +32,10 @@ struct DeviceTable {
         var key: DeviceKey
         /// The entity tag of the ICE session (RFC 9725 §4.3.1), with its quotes.
         var tag: String
+        /// Whose token made it; nobody else's may change it.
+        var identity: String
+        /// The client's `a=ice-ufrag`: another one in a PATCH asks for an ICE restart.
+        var remoteFragment: String
     }
 
     static let limit = 64
@@ -30,8 +43,12 @@ struct DeviceTable {
 
     var count: Int { entries.count }
 
-    mutating func insert(_ participant: ParticipantID, _ key: DeviceKey) -> Entry {
-        let entry = Entry(resource: OpaqueID.random(), participant: participant, key: key, tag: Self.newTag())
+    mutating func insert(
+        _ participant: ParticipantID, _ key: DeviceKey, identity: String, remoteFragment: String
+    ) -> Entry {
+        let entry = Entry(
+            resource: OpaqueID.random(), participant: participant, key: key, tag: Self.newTag(), identity: identity,
+            remoteFragment: remoteFragment)
         entries[entry.resource] = entry
         return entry
     }
@@ -42,16 +59,21 @@ struct DeviceTable {
         entries.values.first { $0.participant == participant }?.resource
     }
 
-    func participant(named name: String) -> ParticipantID? {
-        let named = entries.values.filter { entry in
-            if case .ingest(name, _) = entry.key { true } else { false }
+    /// The sender that came under this name; with a stream, the one that came for that stream if there is one.
+    func participant(named name: String, stream: String?) -> ParticipantID? {
+        var found: ParticipantID?
+        for entry in entries.values {
+            guard case .ingest(name, let own) = entry.key else { continue }
+            if let stream, own == stream { return entry.participant }
+            found = min(found ?? entry.participant, entry.participant)
         }
-        return named.min { $0.participant < $1.participant }?.participant
+        return found
     }
 
-    mutating func renewTag(_ resource: String) -> String? {
-        let tag = Self.newTag()
-        entries[resource]?.tag = tag
+    /// A new ICE session has a new tag.
+    mutating func restarted(_ resource: String, remoteFragment: String) -> String? {
+        entries[resource]?.tag = Self.newTag()
+        entries[resource]?.remoteFragment = remoteFragment
         return entries[resource]?.tag
     }
 

@@ -41,28 +41,39 @@ struct PageConnection: Sendable {
             }
             return nil
         }
-        do {
-            let claims = try hub.verifier.verify(token)
-            let room = socket.parameters["room"] ?? ""
-            let session = try await hub.session(for: claims, room: room)
-            let claimant = Claimant(identity: claims.identity, name: claims.name, role: claims.role)
-            do {
-                return (session, try await session.join(socket, claimant, resume: resume, reply: id))
-            } catch let refusal where refusal.code == "room_ended" {
-                // The name is free again: this is the next session.
-                await hub.forget(session)
-                let next = try await hub.session(for: claims, room: room)
-                guard next !== session else { throw refusal }
-                return (next, try await next.join(socket, claimant, resume: nil, reply: id))
-            }
-        } catch let fault as TokenFault {
-            refuse(fault.code.rawValue, fault.message)
-        } catch let refusal as Refusal {
-            refuse(refusal.code, refusal.message)
+        let claims: AccessClaims
+        do throws(TokenFault) {
+            claims = try hub.verifier.verify(token)
         } catch {
-            refuse("internal", "the server could not do this")
+            refuse(error.code.rawValue, error.message)
+            return nil
         }
-        return nil
+        do throws(Refusal) {
+            return try await enter(claims, resume, reply: id)
+        } catch {
+            refuse(error.code, error.message)
+            return nil
+        }
+    }
+
+    private func enter(
+        _ claims: AccessClaims, _ resume: ClientMessage.Resume?, reply id: Int64
+    ) async throws(Refusal) -> (RoomSession, ParticipantID) {
+        let room = socket.parameters["room"] ?? ""
+        let claimant = Claimant(identity: claims.identity, name: claims.name, role: claims.role)
+        let session = try await hub.session(for: claims, room: room)
+        let refusal: Refusal
+        do throws(Refusal) {
+            return (session, try await session.join(socket, claimant, resume: resume, reply: id))
+        } catch {
+            refusal = error
+        }
+        guard refusal.code == "room_ended", resume == nil else { throw refusal }
+        // The session is over and its name free again: this is the next one.
+        await hub.forget(session)
+        let next = try await hub.session(for: claims, room: room)
+        guard next !== session else { throw refusal }
+        return (next, try await next.join(socket, claimant, resume: nil, reply: id))
     }
 
     private func handle(_ message: ClientMessage, _ session: RoomSession, _ participant: ParticipantID) async {

@@ -31,7 +31,9 @@ actor RoomSession {
     private var joining: [Connection] = []
     private(set) var devices = DeviceTable()
     private var recording = Recording.none
+    private var recordingWaiters: [CheckedContinuation<Void, Never>] = []
     private var snapshotDue: UInt64 = 0
+    private var isLeaving = false
     private var pump: Task<Void, Never>?
     private(set) var isClosed = false
 
@@ -75,6 +77,8 @@ actor RoomSession {
         /// Begun; events are kept until the archive has its file.
         case starting(after: UInt64, held: [(seq: UInt64, bytes: [UInt8])])
         case running(id: String)
+        /// Stopped; what is in the ring is being written.
+        case finishing
 
         var isOn: Bool { if case .none = self { false } else { true } }
     }
@@ -248,28 +252,40 @@ actor RoomSession {
             _ = try? await live.perform(.leave, by: participant)
             throw .negotiation(error)
         }
-        let entry = devices.insert(participant, key)
+        let entry = devices.insert(
+            participant, key, identity: claimant.identity,
+            remoteFragment: SDPGlance.attribute("ice-ufrag", in: sdp) ?? "")
         await publish(
             answer.published, [], of: participant,
             mayPublish: admission.permissions.contains(.publish), maySpeak: admission.permissions.contains(.speak))
         return (entry, answer)
     }
 
-    func restartDevice(_ resource: String, ifMatch: String, fragment: String) async throws(DeviceFault) -> (
-        fragment: String, tag: String
-    ) {
-        guard let entry = devices.entry(resource: resource) else { throw .gone }
-        guard FileResponses.matches(ifMatch, entry.tag, weakly: false) else { throw .otherTag(entry.tag) }
+    func patchDevice(
+        _ resource: String, identity: String, ifMatch: String, fragment: String
+    ) async throws(DeviceFault) -> DevicePatch {
+        guard let entry = devices.entry(resource: resource), entry.identity == identity else { throw .gone }
+        // RFC 9725 §4.3.2 writes the star of a restart with quotes.
+        let isAny = ifMatch == "\"*\"" || ifMatch == "*"
+        guard isAny || FileResponses.matches(ifMatch, entry.tag, weakly: false) else { throw .otherTag }
+        let remote = SDPGlance.attribute("ice-ufrag", in: fragment) ?? ""
+        guard isAny || (!remote.isEmpty && remote != entry.remoteFragment) else { return .trickled }
+        let answer: String
         do throws(NegotiationError) {
-            let answer = try await services.media.restartICE(
+            answer = try await services.media.restartICE(
                 room: name, peer: entry.participant.text, fragment: fragment)
-            return (answer, devices.renewTag(resource) ?? entry.tag)
         } catch {
             throw .negotiation(error)
         }
+        guard let tag = devices.restarted(resource, remoteFragment: remote) else { throw .gone }
+        return .restarted(fragment: answer, tag: tag)
     }
 
-    func device(_ resource: String) -> DeviceTable.Entry? { devices.entry(resource: resource) }
+    /// False: there is no such session, or it is somebody else's.
+    func removeDevice(_ resource: String, identity: String) async -> Bool {
+        guard devices.entry(resource: resource)?.identity == identity else { return false }
+        return await removeDevice(resource, reason: "left")
+    }
 
     @discardableResult
     func removeDevice(_ resource: String, reason: String) async -> Bool {
@@ -280,8 +296,8 @@ actor RoomSession {
     }
 
     /// The participant that a path names: by its id, or by the name a device came under.
-    func participant(named name: String) async -> ParticipantID? {
-        if let device = devices.participant(named: name) { return device }
+    func participant(named name: String, sending stream: String?) async -> ParticipantID? {
+        if let device = devices.participant(named: name, stream: stream) { return device }
         let id = ParticipantID(name)
         let status = await live.state.participants[id]?.status
         return status == .present || status == .disconnected ? id : nil
@@ -294,7 +310,12 @@ actor RoomSession {
         guard let archive = services.archive else {
             throw Refusal("no_archive", "this server has no folder for recordings")
         }
-        guard !recording.isOn else { throw Refusal("already_recording", "this room is being recorded already") }
+        switch recording {
+        case .none: break
+        case .starting, .running: throw Refusal("already_recording", "this room is being recorded already")
+        case .finishing: throw Refusal("busy", "the last recording is still being written; try again in a moment")
+        }
+        guard !isLeaving, !isClosed else { throw Refusal("room_ended", "this session has ended") }
         recording = .starting(after: .max, held: [])
         let snapshot = await live.snapshot
         let roomTitle = snapshot.state.title
@@ -311,14 +332,17 @@ actor RoomSession {
             recording = .running(id: id)
             snapshotDue = services.clock() &+ Self.snapshotInterval
             await live.recordingStarted(id, title: chosen, by: participant)
+            // Whoever ended the room meanwhile found nothing to stop.
+            if isLeaving || isClosed { await live.recordingStopped(by: nil) }
+            if isClosed { finishRecording() }
             services.log(.info, "recording.started") { json in
                 json.field("room", opaqueID)
                 json.field("recording", id)
             }
             return id
         } catch {
-            recording = .none
             await services.media.stopRecording(room: name)
+            recordingIsOver()
             services.log(.error, "recording.failed") { json in
                 json.field("room", opaqueID)
                 json.field("code", error.code)
@@ -338,17 +362,33 @@ actor RoomSession {
 
     private func recordEvent(_ event: RoomEvent, _ bytes: [UInt8]) async {
         switch recording {
-        case .none: break
+        case .none, .finishing: break
         case .starting(let after, let held): recording = .starting(after: after, held: held + [(event.seq, bytes)])
         case .running(let id):
             await services.archive?.append(recording: id, eventJSON: bytes)
-            if case .recordingStopped = event.body { await finishRecording() }
+            if case .recordingStopped = event.body { finishRecording() }
         }
     }
 
-    private func finishRecording() async {
+    private func finishRecording() {
         guard case .running(let id) = recording else { return }
+        recording = .finishing
+        Task { await finish(id) }
+    }
+
+    private func recordingIsOver() {
         recording = .none
+        for waiter in recordingWaiters { waiter.resume() }
+        recordingWaiters = []
+    }
+
+    private func recordingFinished() async {
+        guard recording.isOn else { return }
+        await withCheckedContinuation { recordingWaiters.append($0) }
+    }
+
+    private func finish(_ id: String) async {
+        defer { recordingIsOver() }
         await services.media.stopRecording(room: name)
         do {
             let summary = try await services.archive?.finish(recording: id)
@@ -417,7 +457,8 @@ actor RoomSession {
             connection.socket.close(.ended, "")
         }
         connections = [:]
-        await finishRecording()
+        finishRecording()
+        await recordingFinished()
         await services.media.closeRoom(name)
         services.log(.info, "room.ended") { $0.field("room", opaqueID) }
     }
@@ -438,13 +479,12 @@ actor RoomSession {
 
     /// Tells everybody, then ends the recording. For the server's own end; people may come back after its restart.
     func sayGoodbye(_ reason: String) async {
+        isLeaving = true
         let message = ServerMessage.goodbye(reason)
         for connection in Array(connections.values) + joining { connection.socket.send(message) }
+        // Its event passes through the pump and ends the recording there, as the timeline's last line.
         await live.recordingStopped(by: nil)
-        // The event passes through the pump; what it leaves undone is done here.
-        while case .running = recording, !isClosed {
-            await finishRecording()
-        }
+        await recordingFinished()
         for connection in Array(connections.values) + joining { connection.socket.close(.goingAway, reason) }
     }
 
