@@ -15,7 +15,7 @@ struct RTCPReadingTests {
             81ca0004 11111111 0107 63616e 64696461 000000
             81cb0003 11111111 0662796562796500
             """)
-        try bytes.withUnsafeBytes { datagram in
+        bytes.withUnsafeBytes { datagram in
             var packets = RTCPPackets(datagram)
             guard case .senderReport(let report)? = packets.next()?.message else {
                 Issue.record("no sender report")
