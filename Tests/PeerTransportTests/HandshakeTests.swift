@@ -62,7 +62,8 @@ import WireFormats
         #expect(call.largestDatagram <= mtu)
     }
 
-    @Test("a certificate that was not promised is refused, by server and client", arguments: [DTLSRole.passive, .active])
+    @Test(
+        "a certificate that was not promised is refused, by server and client", arguments: [DTLSRole.passive, .active])
     func wrongFingerprint(role: DTLSRole) throws {
         let call = try TestCall(
             serverRole: role,
@@ -113,7 +114,8 @@ import WireFormats
         for seed in UInt64(0)...40 {
             var random = SplitMix(seed: seed)
             let call = try TestCall()
-            call.server.receive(now: 0, check(to: TestCall.serverCredentials, from: TestCall.clientCredentials, transaction: 1))
+            call.server.receive(
+                now: 0, check(to: TestCall.serverCredentials, from: TestCall.clientCredentials, transaction: 1))
             _ = call.server.drain()
             var datagrams = flight
             switch seed {
@@ -137,7 +139,8 @@ import WireFormats
     @Test("the first retransmission comes after 50 to 100 ms and the next ones take twice as long each")
     func retransmission() throws {
         let call = try TestCall(serverRole: .active)
-        call.server.receive(now: 0, check(to: TestCall.serverCredentials, from: TestCall.clientCredentials, transaction: 1))
+        call.server.receive(
+            now: 0, check(to: TestCall.serverCredentials, from: TestCall.clientCredentials, transaction: 1))
         #expect(call.server.drain().count == 2)
         var times: [UInt64] = []
         for _ in 0..<5 {
@@ -153,7 +156,8 @@ import WireFormats
     @Test("a peer that never answers the handshake fails it in time")
     func handshakeTimeout() throws {
         let call = try TestCall(serverRole: .active, adjust: { $0.handshakeTimeout = 5 * second })
-        call.server.receive(now: 0, check(to: TestCall.serverCredentials, from: TestCall.clientCredentials, transaction: 1))
+        call.server.receive(
+            now: 0, check(to: TestCall.serverCredentials, from: TestCall.clientCredentials, transaction: 1))
         var now: UInt64 = 0
         while call.server.transport.nextDeadline != .max {
             now = call.server.transport.nextDeadline

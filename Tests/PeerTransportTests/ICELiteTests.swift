@@ -176,13 +176,16 @@ import WireFormats
         let call = try TestCall()
         #expect(call.run(until: 5 * second) { $0.isConnected })
         let start = call.now
-        let slot = call.client.addSendStream(ssrc: 4)
+        let slots = (call.client.addSendStream(ssrc: 4), call.server.addSendStream(ssrc: 5))
         if media {
             for step in UInt64(1)...12 {
                 call.run(until: start + step * 10 * second, checks: false)
                 let packet = rtp(ssrc: 4, sequence: UInt16(step), payload: [1, 2, 3])
-                let sent = try #require(call.client.protect(slot: slot, packet, headerLength: 12))
+                let sent = try #require(call.client.protect(slot: slots.0, packet, headerLength: 12))
                 #expect(call.server.unprotect(sent) == .success(packet))
+                let back = rtp(ssrc: 5, sequence: UInt16(step), payload: [1, 2, 3])
+                let answer = try #require(call.server.protect(slot: slots.1, back, headerLength: 12))
+                #expect(call.client.unprotect(answer) == .success(back))
             }
             #expect(call.server.transport.state == .connected)
         }

@@ -11,8 +11,8 @@ import Testing
 
         init(_ profile: SRTPProfile, ours backend: SRTPBackend, theirs other: SRTPBackend) throws {
             let length = profile.keyLength + profile.saltLength
-            let first = (0..<length).map { UInt8($0 * 7 + 1) }
-            let second = (0..<length).map { UInt8($0 * 5 + 3) }
+            let first = (0..<length).map { UInt8(truncatingIfNeeded: $0 * 7 + 1) }
+            let second = (0..<length).map { UInt8(truncatingIfNeeded: $0 * 5 + 3) }
             try #require(ours.setKeys(.init(profile: profile, local: first, remote: second), backend: backend))
             try #require(theirs.setKeys(.init(profile: profile, local: second, remote: first), backend: other))
         }
@@ -118,7 +118,8 @@ import Testing
         let pair = try Pair(profile, ours: .native, theirs: .native)
         let slot = pair.ours.addSendStream(ssrc: 4)
         let payload = [UInt8](repeating: 1, count: 100)
-        var destination = rtp(ssrc: 4, sequence: 1, payload: payload)
+        var destination =
+            rtp(ssrc: 4, sequence: 1, payload: payload)
             + [UInt8](repeating: 0, count: profile.tagLength - 1)
         let length = destination.withUnsafeMutableBytes { destination in
             payload.withUnsafeBytes {

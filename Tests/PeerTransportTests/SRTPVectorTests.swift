@@ -43,8 +43,8 @@ import Testing
         packet.withUnsafeMutableBytes { packet in
             guard let base = packet.baseAddress else { return }
             let done = encryptor.encrypt(
-                    base, headerLength: 12, payload: base + 12, payloadLength: plain.count - 12, ssrc: 0x5501_A0B2,
-                    index: 0xF17B)
+                base, headerLength: 12, payload: base + 12, payloadLength: plain.count - 12, ssrc: 0x5501_A0B2,
+                index: 0xF17B)
             #expect(done)
         }
         #expect(packet == expected)

@@ -120,10 +120,11 @@ final class TestCall {
             remoteFingerprint: serverCertificate.fingerprint, role: serverRole == .passive ? .active : .passive,
             certificate: clientCertificate)
         adjust(&theirs)
-        theirs.profiles = PeerTransportConfiguration(
-            local: theirs.local, remote: theirs.remote, remoteFingerprint: theirs.remoteFingerprint, role: .active,
-            certificate: clientCertificate
-        ).profiles
+        theirs.profiles =
+            PeerTransportConfiguration(
+                local: theirs.local, remote: theirs.remote, remoteFingerprint: theirs.remoteFingerprint, role: .active,
+                certificate: clientCertificate
+            ).profiles
         adjustClient(&theirs)
         server = try TestPeer(configuration: ours)
         client = try TestPeer(configuration: theirs)
