@@ -42,7 +42,9 @@ package struct CertificateFingerprint: Hashable, Sendable {
 
     /// `nil` for hashes too weak to trust (md5, sha-1), unknown names, and lengths that do not fit the name.
     package init?(algorithm name: String, bytes: [UInt8]) {
-        guard let algorithm = Algorithm(rawValue: name.lowercased()), bytes.count == algorithm.length else { return nil }
+        guard let algorithm = Algorithm(rawValue: name.lowercased()), bytes.count == algorithm.length else {
+            return nil
+        }
         self.algorithm = algorithm
         self.bytes = bytes
     }
