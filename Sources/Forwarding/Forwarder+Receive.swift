@@ -1,5 +1,5 @@
 // A packet's way in: whose it is, what it is, into the history, and to everyone who wants it.
-package import WireFormats
+import WireFormats
 
 extension Forwarder {
     /// Takes a decrypted RTP packet, which may be changed in place. `arrival` is when the kernel took it.

@@ -1,5 +1,5 @@
 // RTCP in both directions: what peers report and ask, and what is reported to and asked of them.
-package import WireFormats
+import WireFormats
 
 extension Forwarder {
     package mutating func receive(rtcp datagram: UnsafeRawBufferPointer, from peerID: Int32, now: UInt64, arrival: UInt64) {

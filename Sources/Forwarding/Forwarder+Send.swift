@@ -1,5 +1,5 @@
 // A packet's way out: who gets it under which numbers, and the header it leaves with.
-package import WireFormats
+import WireFormats
 
 /// A packet whose header is written; payload and header together are what is to be protected.
 package struct OutgoingWrite {
