@@ -45,7 +45,9 @@ enum FileRecovery {
     private static func sidecar(
         _ storage: any Storage, _ path: String, headerLength: Int64, total: Int64
     ) -> [FragmentRecord] {
-        guard let file = try? storage.open(MediaFile.sidecarPath(path)), let bytes = try? file.readAll() else { return [] }
+        guard let file = try? storage.open(MediaFile.sidecarPath(path)), let bytes = try? file.readAll() else {
+            return []
+        }
         defer { file.close() }
         var records: [FragmentRecord] = []
         var expected = headerLength
