@@ -47,7 +47,7 @@ var targets: [Target] = [
     room("MediaEngine", ["Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
     room("Rooms"),
     room("Imaging", ["CZlib"]),
-    room("Archive", ["WireFormats", "Rooms", "PacketRing", "COpus", "CVPX", "CZlib", grdb]),
+    room("Archive", ["WireFormats", "Rooms", "PacketRing", "COpenSSL", "COpus", "CVPX", "CZlib", grdb]),
     room("WebClient", resources: [.copy("pages")]),
     room(
         "Gateway",
