@@ -10,6 +10,8 @@ import { apply, emptyState } from "../shared/room-state.js";
 
 /** What the holder of the floor may do, whatever the role. */
 const floorPermissions = new Set(["steer", "point", "speak"]);
+/** −52 dBov: louder than a room, softer than a voice. */
+const quietest = 75;
 const speakingFor = 900;
 const takesStageAfter = 1_200;
 const keepsStageFor = 3_000;
@@ -100,7 +102,7 @@ export class RoomModel extends EventTarget {
     hear(levels) {
         const now = performance.now();
         for (const [participant, level] of Object.entries(levels)) {
-            if (level < 60) continue;
+            if (level < quietest) continue;
             if (!this.speaking(participant)) this.#speakingSince.set(participant, now);
             this.#heard.set(participant, now);
         }

@@ -56,6 +56,7 @@ export class Media extends EventTarget {
     #retryTimer = 0;
     #watchdog = 0;
     #restarts = 0;
+    #builtAt = Infinity;
     /** @type {Section[] | null} sections told while an offer was under way; newer than the answer's */
     #toldMeanwhile = null;
 
@@ -158,6 +159,11 @@ export class Media extends EventTarget {
         return null;
     }
 
+    /** Milliseconds since the peer connection was made. */
+    get age() {
+        return performance.now() - this.#builtAt;
+    }
+
     /** @returns {RemoteStream[]} */
     get sounds() {
         return [...this.remote.values()].filter((remote) => remote.kind === "audio");
@@ -191,6 +197,7 @@ export class Media extends EventTarget {
     #build() {
         const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
         this.peer = peer;
+        this.#builtAt = performance.now();
         this.#restarts = 0;
         this.remote.clear();
         peer.addEventListener("connectionstatechange", () => {
