@@ -17,7 +17,7 @@ struct DTLSEndpoint: ~Copyable {
         case ended
     }
 
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     private let io: UnsafeMutablePointer<consilium_datagram_io>
     private let scratch: UnsafeMutableRawBufferPointer
     private var phase = Phase.idle

@@ -11,6 +11,16 @@ package struct ICECredentials: Hashable, Sendable {
         self.ufrag = ufrag
         self.password = password
     }
+
+    /// 48 and 144 random bits; RFC 8445 section 5.3 asks for 24 and 128 at least.
+    package static func random() -> ICECredentials {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+        var generator = SystemRandomNumberGenerator()
+        func characters(_ count: Int) -> String {
+            String((0..<count).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] })
+        }
+        return ICECredentials(ufrag: characters(8), password: characters(24))
+    }
 }
 
 /// Who sends the first ClientHello (RFC 8842).
