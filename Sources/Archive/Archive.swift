@@ -48,7 +48,8 @@ package actor Archive {
         var unfinished = Set(((try? await database.all(in: .recording)) ?? []).map(\.folder))
         // A folder whose row was never written counts, too.
         let known = (try? await database.folders()) ?? []
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] where !known.contains(name) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] where !known.contains(name)
+        {
             if access(directory + "/" + name + "/manifest.json", F_OK) == 0 { unfinished.insert(name) }
         }
         for name in unfinished.sorted() where running.values.allSatisfy({ $0.folder != name }) {
@@ -188,7 +189,8 @@ package actor Archive {
 
     /// Now, in UTC, to the millisecond.
     private static func wallClock() -> String {
-        Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        Date().formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
     }
 }
 
@@ -202,7 +204,8 @@ enum RecordingFiles {
             guard parts.count == 2, parts[0] == "tracks" || parts[0] == "thumbnails", let file = parts.last else {
                 return false
             }
-            let isPlain = !file.isEmpty && file.utf8.count <= 255 && String(file) == fileNamePart(String(file), limit: 255)
+            let isPlain =
+                !file.isEmpty && file.utf8.count <= 255 && String(file) == fileNamePart(String(file), limit: 255)
             return isPlain && [".webm", ".mp4", ".png"].contains { file.hasSuffix($0) }
         }
     }

@@ -43,7 +43,9 @@ enum RecordingRecovery {
     }
 
     private static func readManifest(_ storage: any Storage, _ folder: String) -> Manifest? {
-        guard let file = try? storage.open(folder + "/manifest.json"), let bytes = try? file.readAll() else { return nil }
+        guard let file = try? storage.open(folder + "/manifest.json"), let bytes = try? file.readAll() else {
+            return nil
+        }
         defer { file.close() }
         return try? JSONDecoder().decode(Manifest.self, from: Data(bytes))
     }

@@ -53,7 +53,9 @@ protocol Container {
     /// Reads the fragment at the front of `bytes`; nil when it is torn or none.
     static func readFragment(_ bytes: UnsafeRawBufferPointer) -> ReadFragment?
     /// What finishing adds at the end of the file and patches into the front, given the fragments and the file's front.
-    static func ending(_ fragments: [FragmentRecord], header: [UInt8], fileSize: Int64) -> (tail: [UInt8], front: [UInt8])
+    static func ending(_ fragments: [FragmentRecord], header: [UInt8], fileSize: Int64) -> (
+        tail: [UInt8], front: [UInt8]
+    )
 }
 
 /// A fragment found in a file; times are nanoseconds since the recording began.

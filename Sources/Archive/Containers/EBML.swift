@@ -25,7 +25,9 @@ enum EBML {
 
     static func id(_ id: UInt32) -> [UInt8] {
         var bytes: [UInt8] = []
-        for shift in [24, 16, 8, 0] where id >> UInt32(shift) > 0 { bytes.append(UInt8(truncatingIfNeeded: id >> UInt32(shift))) }
+        for shift in [24, 16, 8, 0] where id >> UInt32(shift) > 0 {
+            bytes.append(UInt8(truncatingIfNeeded: id >> UInt32(shift)))
+        }
         return bytes
     }
 

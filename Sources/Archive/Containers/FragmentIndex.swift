@@ -73,5 +73,7 @@ struct FragmentRecord: Equatable {
 }
 
 func crc32(of bytes: [UInt8]) -> UInt32 {
-    bytes.withUnsafeBytes { UInt32(truncatingIfNeeded: crc32_z(0, $0.bindMemory(to: UInt8.self).baseAddress, $0.count)) }
+    bytes.withUnsafeBytes {
+        UInt32(truncatingIfNeeded: crc32_z(0, $0.bindMemory(to: UInt8.self).baseAddress, $0.count))
+    }
 }

@@ -16,7 +16,8 @@ enum FragmentedMP4: Container {
             "tkhd", 3,
             big32(0) + big32(0) + big32(1) + big32(0) + big32(0) + [UInt8](repeating: 0, count: 16) + matrix
                 + big32(format.width << 16) + big32(format.height << 16))
-        let mediaHeader = fullBox("mdhd", 0, big32(0) + big32(0) + big32(Int(timescale)) + big32(0) + big16(0x55C4) + big16(0))
+        let mediaHeader = fullBox(
+            "mdhd", 0, big32(0) + big32(0) + big32(Int(timescale)) + big32(0) + big16(0x55C4) + big16(0))
         let handler = fullBox(
             "hdlr", 0, big32(0) + Array("vide".utf8) + [UInt8](repeating: 0, count: 12) + Array("video".utf8) + [0])
         var sampleEntry = [UInt8](repeating: 0, count: 6) + big16(1) + [UInt8](repeating: 0, count: 16)
@@ -62,7 +63,9 @@ enum FragmentedMP4: Container {
     static func ending(
         _ fragments: [FragmentRecord], header: [UInt8], fileSize: Int64
     ) -> (tail: [UInt8], front: [UInt8]) {
-        guard let first = fragments.first, let last = fragments.last, header.count >= indexSpace else { return ([], []) }
+        guard let first = fragments.first, let last = fragments.last, header.count >= indexSpace else {
+            return ([], [])
+        }
         var front = header
         let duration = ticks(fragments.map(\.end).max() ?? 0)
         if let place = durationPlace(header) {

@@ -45,7 +45,8 @@ final class MediaFile {
             if format.isVideo, delta > 0 { lastDuration = min(delta, Self.longestFragment) }
             if format.isVideo { pending[pending.count - 1].duration = lastDuration }
             let isFull =
-                frame.time - first.time >= Self.longestFragment || pendingBytes + frame.bytes.count > Self.largestFragment
+                frame.time - first.time >= Self.longestFragment
+                || pendingBytes + frame.bytes.count > Self.largestFragment
             if isFull || format.isVideo && frame.isKey { written = try flush() }
         }
         if pending.isEmpty { pendingSince = now }

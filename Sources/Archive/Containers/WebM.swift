@@ -10,20 +10,25 @@ enum WebM: Container {
     static func header(_ format: MediaFormat) -> [UInt8] {
         let ebml = EBML.element(
             EBML.ID.header,
-            EBML.element(0x4286, unsigned: 1) + EBML.element(0x42F7, unsigned: 1) + EBML.element(0x42F2, unsigned: 4) + EBML.element(0x42F3, unsigned: 8)
-                + EBML.element(0x4282, text: "webm") + EBML.element(0x4287, unsigned: 4) + EBML.element(0x4285, unsigned: 2))
+            EBML.element(0x4286, unsigned: 1) + EBML.element(0x42F7, unsigned: 1) + EBML.element(0x42F2, unsigned: 4)
+                + EBML.element(0x42F3, unsigned: 8)
+                + EBML.element(0x4282, text: "webm") + EBML.element(0x4287, unsigned: 4)
+                + EBML.element(0x4285, unsigned: 2))
         // Unknown size: the file is whole at every moment of its growth.
         let segment = EBML.id(EBML.ID.segment) + [0x01] + [UInt8](repeating: 0xFF, count: 7)
         let information = EBML.element(
             EBML.ID.information,
-            EBML.element(EBML.ID.timestampScale, unsigned: UInt64(millisecond)) + EBML.element(EBML.ID.muxingApp, text: "consilium")
+            EBML.element(EBML.ID.timestampScale, unsigned: UInt64(millisecond))
+                + EBML.element(EBML.ID.muxingApp, text: "consilium")
                 + EBML.element(EBML.ID.writingApp, text: "consilium") + EBML.void(durationLength))
         return ebml + segment + EBML.void(seekHeadSpace) + information + tracks(format)
     }
 
     private static func tracks(_ format: MediaFormat) -> [UInt8] {
         var entry = EBML.element(0xD7, unsigned: 1) + EBML.element(0x73C5, unsigned: 1)
-        entry += EBML.element(0x83, unsigned: format.isVideo ? 1 : 2) + EBML.element(0x9C, unsigned: 0) + EBML.element(0x22B59C, text: "und")
+        entry +=
+            EBML.element(0x83, unsigned: format.isVideo ? 1 : 2) + EBML.element(0x9C, unsigned: 0)
+            + EBML.element(0x22B59C, text: "und")
         let codec =
             switch format.codec {
             case .vp8: "V_VP8"
@@ -42,7 +47,9 @@ enum WebM: Container {
         } else {
             if !format.codecPrivate.isEmpty { entry += EBML.element(0x63A2, format.codecPrivate) }
             entry += EBML.element(
-                0xE0, EBML.element(0xB0, unsigned: UInt64(format.width)) + EBML.element(0xBA, unsigned: UInt64(format.height)))
+                0xE0,
+                EBML.element(0xB0, unsigned: UInt64(format.width)) + EBML.element(0xBA, unsigned: UInt64(format.height))
+            )
         }
         return EBML.element(EBML.ID.tracks, EBML.element(EBML.ID.trackEntry, entry))
     }
@@ -83,7 +90,8 @@ enum WebM: Container {
                 EBML.element(0xB3, unsigned: UInt64(max(0, milliseconds(fragment.start))))
                     + EBML.element(
                         0xB7,
-                        EBML.element(0xF7, unsigned: 1) + EBML.element(0xF1, unsigned: UInt64(fragment.offset - Int64(segmentStart)))))
+                        EBML.element(0xF7, unsigned: 1)
+                            + EBML.element(0xF1, unsigned: UInt64(fragment.offset - Int64(segmentStart)))))
         }
         let cues = points.isEmpty ? [] : EBML.element(EBML.ID.cues, points)
 
@@ -102,7 +110,9 @@ enum WebM: Container {
     }
 
     private static func seek(_ id: UInt32, _ position: Int) -> [UInt8] {
-        EBML.element(EBML.ID.seek, EBML.element(EBML.ID.seekID, EBML.id(id)) + EBML.element(EBML.ID.seekPosition, unsigned: UInt64(position)))
+        EBML.element(
+            EBML.ID.seek,
+            EBML.element(EBML.ID.seekID, EBML.id(id)) + EBML.element(EBML.ID.seekPosition, unsigned: UInt64(position)))
     }
 
     private static func replace(_ bytes: inout [UInt8], at offset: Int, with new: [UInt8]) {
@@ -135,7 +145,8 @@ enum WebM: Container {
             else { return nil }
             layout.tracks = layout.information + information.length + informationSize
             layout.duration = layout.tracks - durationLength
-            guard let tracks = EBML.head(buffer, layout.tracks), tracks.id == EBML.ID.tracks, let tracksSize = tracks.size
+            guard let tracks = EBML.head(buffer, layout.tracks), tracks.id == EBML.ID.tracks,
+                let tracksSize = tracks.size
             else { return nil }
             layout.end = layout.tracks + tracks.length + tracksSize
             return layout.end <= buffer.count ? layout : nil

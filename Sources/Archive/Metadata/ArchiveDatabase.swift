@@ -75,7 +75,8 @@ struct ArchiveDatabase: Sendable {
             var request = RecordingRow.order(Column("started").desc, Column("id"))
             if let text, !text.isEmpty {
                 let pattern = "%" + Self.escaped(text) + "%"
-                request = request.filter(sql: "title LIKE ? ESCAPE '\\' OR room LIKE ? ESCAPE '\\'", arguments: [pattern, pattern])
+                request = request.filter(
+                    sql: "title LIKE ? ESCAPE '\\' OR room LIKE ? ESCAPE '\\'", arguments: [pattern, pattern])
             }
             return try request.fetchAll(database).map(\.summary)
         }

@@ -109,7 +109,8 @@ final class PreviewMaker: @unchecked Sendable {
     }
 
     private func picture(_ source: PreviewSource, _ fragment: ReadFragment, _ bytes: UnsafeRawBufferPointer) {
-        guard let frame = fragment.frames.first, frame.isKey, let codec = MediaFormat.Codec(rawValue: source.codec) else {
+        guard let frame = fragment.frames.first, frame.isKey, let codec = MediaFormat.Codec(rawValue: source.codec)
+        else {
             return
         }
         let isDue = frame.time >= nextThumbnail[source.file] ?? .min && thumbnailNumber < Self.mostThumbnails

@@ -51,7 +51,7 @@ struct DelayFilter {
     func delay(of time: Int64, arrival: Int64) -> Int64 { arrival &- session(of: time) }
 
     private func effective(at time: Int64) -> Double {
-        (offset + slope * Double(time &- anchor)).clamped(to: -9e18 ... 9e18)
+        (offset + slope * Double(time &- anchor)).clamped(to: -9e18...9e18)
     }
 
     private mutating func close(at time: Int64, delta: Int64, length: Int64) {
@@ -71,7 +71,7 @@ struct DelayFilter {
             offset = now
             let next = minima.count < 5 ? Self.firstWindow : Self.laterWindow
             let correction = (target - now) / Double(next)
-            slope = line.slope + correction.clamped(to: -Self.steepestCorrection ... Self.steepestCorrection)
+            slope = line.slope + correction.clamped(to: -Self.steepestCorrection...Self.steepestCorrection)
         }
     }
 
@@ -98,7 +98,7 @@ struct DelayFilter {
         let n = Double(recent.count)
         let determinant = n * sumXX - sumX * sumX
         guard determinant > 0 else { return (origin, Double(base), 0) }
-        let slope = ((n * sumXY - sumX * sumY) / determinant).clamped(to: -0.001 ... 0.001)
+        let slope = ((n * sumXY - sumX * sumY) / determinant).clamped(to: -0.001...0.001)
         return (origin, Double(base) + (sumY - slope * sumX) / n, slope)
     }
 }

@@ -116,7 +116,10 @@ struct H264Reader: PayloadReader {
         var record: [UInt8] = [1]
         record += sequenceParameters[1...3]
         record += [0xFF, 0xE1]
-        record += [UInt8(truncatingIfNeeded: sequenceParameters.count >> 8), UInt8(truncatingIfNeeded: sequenceParameters.count)]
+        record += [
+            UInt8(truncatingIfNeeded: sequenceParameters.count >> 8),
+            UInt8(truncatingIfNeeded: sequenceParameters.count),
+        ]
         record += sequenceParameters
         record.append(UInt8(pictureParameters.count))
         for set in pictureParameters {

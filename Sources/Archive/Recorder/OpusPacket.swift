@@ -34,7 +34,8 @@ enum OpusPacket {
     static func head(channels: Int) -> [UInt8] {
         Array("OpusHead".utf8)
             + [
-                1, UInt8(clamping: max(1, channels)), UInt8(lookAhead & 0xFF), UInt8(lookAhead >> 8), 0x80, 0xBB, 0, 0, 0,
+                1, UInt8(clamping: max(1, channels)), UInt8(lookAhead & 0xFF), UInt8(lookAhead >> 8), 0x80, 0xBB, 0, 0,
+                0,
                 0, 0,
             ]
     }

@@ -30,7 +30,7 @@ struct StreamClock {
     /// The sender's wall clock in nanoseconds, or nil before the first report.
     func senderTime(_ timestamp: Int64) -> Int64? {
         guard let line else { return nil }
-        return line.ntp &+ Int64((Double(timestamp &- line.rtp) * line.nanosecondsPerTick).clamped(to: -9e18 ... 9e18))
+        return line.ntp &+ Int64((Double(timestamp &- line.rtp) * line.nanosecondsPerTick).clamped(to: -9e18...9e18))
     }
 
     /// Takes a report in; false when it makes no sense beside the earlier ones and was left out.

@@ -170,7 +170,9 @@ final class TrackRecorder {
                 codec: codec, width: size.width, height: size.height, codecPrivate: size.codecPrivate)
             if let file, !file.format.continues(in: format) { closeFile(now: timed.arrival) }
             if file == nil { openFile(format, now: timed.arrival) }
-            if var entry = entries.last, file != nil, size.width * size.height > (entry.width ?? 0) * (entry.height ?? 0) {
+            if var entry = entries.last, file != nil,
+                size.width * size.height > (entry.width ?? 0) * (entry.height ?? 0)
+            {
                 entry.width = size.width
                 entry.height = size.height
                 replaceLast(entry)

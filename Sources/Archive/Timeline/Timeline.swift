@@ -32,7 +32,8 @@ package enum Timeline {
             lines += 1
             if isComplete { return .broken(line: lines, reason: "a line after the end") }
             if lines == 1 {
-                guard line.starts(with: Array("{\"timeline\":\"\(format)\"".utf8)), line.last == UInt8(ascii: "}") else {
+                guard line.starts(with: Array("{\"timeline\":\"\(format)\"".utf8)), line.last == UInt8(ascii: "}")
+                else {
                     return .broken(line: 1, reason: "not the header of a timeline")
                 }
             } else {
@@ -44,7 +45,8 @@ package enum Timeline {
             head = hash(line)
             at = end + 1
         }
-        return lines == 0 ? .broken(line: 1, reason: "empty") : .intact(lines: lines, head: head, isComplete: isComplete)
+        return lines == 0
+            ? .broken(line: 1, reason: "empty") : .intact(lines: lines, head: head, isComplete: isComplete)
     }
 
     /// What every line but the first ends with.
