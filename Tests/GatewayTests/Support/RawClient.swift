@@ -38,8 +38,8 @@ final class RawClient: @unchecked Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
+        // Thrown with everything initialised: deinit closes.
         guard connected == 0 else {
-            close(descriptor)
             throw RawFault(description: "no connection to port \(port): \(String(cString: strerror(errno)))")
         }
     }
