@@ -84,9 +84,10 @@ import Testing
                 #expect(ok["resumed"] as? Bool == true)
                 #expect(ok["snapshot"] == nil)
                 let tail = try #require(ok["tail"] as? [[String: Any]])
-                #expect(tail.map { $0["event"] as? String } == [
-                    "participant.disconnected", "chat.message", "participant.reconnected",
-                ])
+                #expect(
+                    tail.map { $0["event"] as? String } == [
+                        "participant.disconnected", "chat.message", "participant.reconnected",
+                    ])
                 _ = try a.request(["do": "chat.send", "text": "welcome back"])
                 #expect(try back.event("chat.message")["text"] as? String == "welcome back")
             }
@@ -150,14 +151,20 @@ import Testing
             try await blocking {
                 let a = try PageClient.joined(service.port, chair)
                 let b = try PageClient.joined(service.port, expert)
-                #expect(try a.request(["do": "viewport.open", "viewport": "main", "study": "1.2", "series": "1.2.3"]).ok != nil)
+                #expect(
+                    try a.request(["do": "viewport.open", "viewport": "main", "study": "1.2", "series": "1.2.3"]).ok
+                        != nil)
                 try a.send(["do": "pointer", "viewport": "main", "sop": "1.2.3.4", "frame": 1, "x": 12.5, "y": 7])
                 let presence = try b.next { $0["presence"] as? String == "pointer" }
                 #expect(presence["by"] as? String == a.participant)
                 #expect(presence["x"] as? Double == 12.5)
-                try a.send(["do": "pointer", "viewport": "main", "sop": "1.2.3.4", "frame": 1, "x": NSNull(), "y": NSNull()])
+                try a.send([
+                    "do": "pointer", "viewport": "main", "sop": "1.2.3.4", "frame": 1, "x": NSNull(), "y": NSNull(),
+                ])
                 #expect(try b.next { $0["presence"] != nil }["x"] is NSNull)
-                #expect(try b.request(["do": "viewport.update", "viewport": "main", "patch": ["invert": true]]).errorCode == "floor_needed")
+                #expect(
+                    try b.request(["do": "viewport.update", "viewport": "main", "patch": ["invert": true]]).errorCode
+                        == "floor_needed")
             }
         }
     }
@@ -203,7 +210,8 @@ import Testing
                 let a = try PageClient.joined(service.port, chair)
                 let b = try PageClient.joined(service.port, attendee)
                 #expect(try b.request(["do": "recording.start"]).errorCode == "not_permitted")
-                let id = try #require(try a.request(["do": "recording.start", "title": "Case 7"]).ok?["recording"] as? String)
+                let id = try #require(
+                    try a.request(["do": "recording.start", "title": "Case 7"]).ok?["recording"] as? String)
                 #expect(try b.event("recording.started")["title"] as? String == "Case 7")
                 #expect(try b.request(["do": "recording.consent", "given": true]).ok != nil)
                 #expect(try a.request(["do": "recording.start"]).errorCode == "already_recording")
@@ -232,7 +240,8 @@ import Testing
             #expect(timeline.text.contains("recording.stopped"))
             #expect(!timeline.text.contains("off the record"))
             let other = try await RawClient.request(
-                port: service.port, "GET", "/v1/recordings/\(id)/manifest.json", headers: ["Authorization": "Bearer \(foreign)"])
+                port: service.port, "GET", "/v1/recordings/\(id)/manifest.json",
+                headers: ["Authorization": "Bearer \(foreign)"])
             #expect(other.status == 404)
             let hidden = try await RawClient.request(
                 port: service.port, "GET", "/v1/recordings", headers: ["Authorization": "Bearer \(foreign)"])
@@ -253,7 +262,8 @@ import Testing
             let foreign = try TestService.token(.chair, room: "other")
             let observer = try TestService.token(.observer, kind: .lesson)
             let forged = try TokenVerifier(secret: Array(repeating: 7, count: 32)).mint(
-                AccessClaims(room: "board", identity: "x", name: "X", role: .chair, expires: WallClock.now().seconds + 60))
+                AccessClaims(
+                    room: "board", identity: "x", name: "X", role: .chair, expires: WallClock.now().seconds + 60))
             try await blocking {
                 func join(_ token: Any) throws -> String? {
                     try PageClient(port: service.port).request(["do": "join", "token": token]).errorCode
@@ -272,25 +282,34 @@ import Testing
         }
     }
 
-    @Test("messages that are not as they should be, and goes on", arguments: [
-        ("{", "bad_message"), ("[]", "bad_message"), ("null", "bad_message"), (#""x""#, "bad_message"), ("{}", "bad_message"),
-        (#"{"id":"7","do":"ping"}"#, "bad_message"), (#"{"id":7.5,"do":"ping"}"#, "bad_message"),
-        (#"{"id":-1,"do":"ping"}"#, "bad_message"), (#"{"id":7}"#, "bad_message"), (#"{"id":7,"do":5}"#, "bad_message"),
-        (#"{"id":7,"do":"sudo"}"#, "unknown_command"), (#"{"id":7,"do":""}"#, "unknown_command"),
-        (#"{"do":"hand.raise"}"#, "id_missing"), (#"{"id":7,"do":"chat.send"}"#, "bad_field"),
-        (#"{"id":7,"do":"chat.send","text":5}"#, "bad_field"), (#"{"id":7,"do":"chat.send","text":"   "}"#, "bad_field"),
-        (#"{"id":7,"do":"negotiate"}"#, "bad_field"), (#"{"id":7,"do":"negotiate","sdp":"x","streams":{}}"#, "bad_field"),
-        (#"{"id":7,"do":"negotiate","sdp":"x","streams":[{"mid":"0"}]}"#, "bad_field"),
-        (#"{"id":7,"do":"negotiate","sdp":"x","streams":[{"mid":"0","stream":"a b","role":"camera"}]}"#, "bad_field"),
-        (#"{"id":7,"do":"join","token":"x"}"#, "already_joined"),
-        (#"{"id":7,"do":"viewport.open","viewport":"main","study":"x","series":"1.2"}"#, "bad_field"),
-        (#"{"id":7,"do":"pointer","viewport":"main"}"#, "bad_field"),
-        (#"{"id":7,"do":"participant.remove","participant":"p99"}"#, "no_participant"),
-        (#"{"id":7,"do":"recording.stop"}"#, "not_recording"),
-        (String(repeating: "[", count: 60_000), "bad_message"),
-        (#"{"id":7,"do":"chat.send","text":""# + String(repeating: "x", count: 5000) + "\"}", "too_long"),
-        (#"{"id":7,"do":"chat.send","text":""# + String(repeating: "x", count: 70_000) + "\"}", "too_long"),
-    ])
+    @Test(
+        "messages that are not as they should be, and goes on",
+        arguments: [
+            ("{", "bad_message"), ("[]", "bad_message"), ("null", "bad_message"), (#""x""#, "bad_message"),
+            ("{}", "bad_message"),
+            (#"{"id":"7","do":"ping"}"#, "bad_message"), (#"{"id":7.5,"do":"ping"}"#, "bad_message"),
+            (#"{"id":-1,"do":"ping"}"#, "bad_message"), (#"{"id":7}"#, "bad_message"),
+            (#"{"id":7,"do":5}"#, "bad_message"),
+            (#"{"id":7,"do":"sudo"}"#, "unknown_command"), (#"{"id":7,"do":""}"#, "unknown_command"),
+            (#"{"do":"hand.raise"}"#, "id_missing"), (#"{"id":7,"do":"chat.send"}"#, "bad_field"),
+            (#"{"id":7,"do":"chat.send","text":5}"#, "bad_field"),
+            (#"{"id":7,"do":"chat.send","text":"   "}"#, "bad_field"),
+            (#"{"id":7,"do":"negotiate"}"#, "bad_field"),
+            (#"{"id":7,"do":"negotiate","sdp":"x","streams":{}}"#, "bad_field"),
+            (#"{"id":7,"do":"negotiate","sdp":"x","streams":[{"mid":"0"}]}"#, "bad_field"),
+            (
+                #"{"id":7,"do":"negotiate","sdp":"x","streams":[{"mid":"0","stream":"a b","role":"camera"}]}"#,
+                "bad_field"
+            ),
+            (#"{"id":7,"do":"join","token":"x"}"#, "already_joined"),
+            (#"{"id":7,"do":"viewport.open","viewport":"main","study":"x","series":"1.2"}"#, "bad_field"),
+            (#"{"id":7,"do":"pointer","viewport":"main"}"#, "bad_field"),
+            (#"{"id":7,"do":"participant.remove","participant":"p99"}"#, "no_participant"),
+            (#"{"id":7,"do":"recording.stop"}"#, "not_recording"),
+            (String(repeating: "[", count: 60_000), "bad_message"),
+            (#"{"id":7,"do":"chat.send","text":""# + String(repeating: "x", count: 5000) + "\"}", "too_long"),
+            (#"{"id":7,"do":"chat.send","text":""# + String(repeating: "x", count: 70_000) + "\"}", "too_long"),
+        ])
     func malformed(text: String, code: String) async throws {
         try await TestService.run { service, _ in
             let chair = try TestService.token(.chair)
@@ -309,7 +328,9 @@ import Testing
             let chair = try TestService.token(.chair)
             try await blocking {
                 let page = try PageClient.joined(service.port, chair)
-                let bad = try page.request(["do": "negotiate", "sdp": TestOffer.sdp(hasFingerprint: false), "streams": []])
+                let bad = try page.request([
+                    "do": "negotiate", "sdp": TestOffer.sdp(hasFingerprint: false), "streams": [],
+                ])
                 #expect(bad.errorCode?.contains("fingerprint") == true, "\(bad)")
                 let garbage = try page.request(["do": "negotiate", "sdp": "hello", "streams": []])
                 #expect(garbage.errorCode != nil)
@@ -323,10 +344,14 @@ import Testing
                 let ok = try #require(good.ok, "\(good)")
                 #expect((ok["sdp"] as? String)?.contains("a=ice-lite") == true)
                 #expect((ok["published"] as? [Any])?.count == 2)
-                let camera = try page.next { $0["event"] as? String == "stream.published" && $0["stream"] as? String == "camera" }
+                let camera = try page.next {
+                    $0["event"] as? String == "stream.published" && $0["stream"] as? String == "camera"
+                }
                 #expect(camera["label"] as? String == "Desk")
                 #expect(camera["codec"] as? String == "VP8")
-                let microphone = try page.next { $0["event"] as? String == "stream.published" && $0["stream"] as? String == "microphone" }
+                let microphone = try page.next {
+                    $0["event"] as? String == "stream.published" && $0["stream"] as? String == "microphone"
+                }
                 #expect(microphone["muted"] as? Bool == true)
             }
         }

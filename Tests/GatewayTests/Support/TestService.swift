@@ -21,7 +21,8 @@ enum TestService {
         _ change: (inout ServiceConfiguration) -> Void = { _ in }, log: Log = .silent,
         _ body: (Service, String) async throws -> Void
     ) async throws {
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("service-\(UUID().uuidString)").path
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("service-\(UUID().uuidString)")
+            .path
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         var configuration = ServiceConfiguration(pagesDirectory: directory)
@@ -118,7 +119,9 @@ enum TestOffer {
     private static let fingerprint = (0..<32).map { String(format: "%02X", $0 * 7 % 256) }.joined(separator: ":")
 
     /// An offer as an encoder makes it: one audio and one video section, or receiving ones.
-    static func sdp(direction: String = "sendonly", fragment: String = "abcd", hasFingerprint: Bool = true, video: Bool = true) -> String {
+    static func sdp(
+        direction: String = "sendonly", fragment: String = "abcd", hasFingerprint: Bool = true, video: Bool = true
+    ) -> String {
         let transport = """
             c=IN IP4 0.0.0.0
             a=ice-ufrag:\(fragment)
