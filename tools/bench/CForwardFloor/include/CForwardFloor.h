@@ -1,1 +1,49 @@
-// C floor
+// The floor under the forwarding bench: the least a C program must do to forward SRTP, and the SRTP its load is made of.
+#ifndef CONSILIUM_CFORWARDFLOOR_H
+#define CONSILIUM_CFORWARDFLOOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FLOOR_KEY_BYTES = 16, FLOOR_SALT_BYTES = 12, FLOOR_TAG_BYTES = 16, FLOOR_TRANSPORT_CC_ID = 3 };
+
+typedef enum { FLOOR_CRYPTO_EVP = 0, FLOOR_CRYPTO_LIBSRTP = 1 } floor_crypto;
+typedef enum { FLOOR_SENDS = 0, FLOOR_RECEIVES = 1 } floor_direction;
+
+typedef struct floor_key {
+    uint8_t key[FLOOR_KEY_BYTES];
+    uint8_t salt[FLOOR_SALT_BYTES];
+} floor_key;
+
+// One SRTP stream (AEAD_AES_128_GCM, RTP only) in one direction.
+typedef struct floor_srtp floor_srtp;
+floor_srtp *floor_srtp_create(floor_crypto crypto, floor_direction direction, floor_key key);
+void floor_srtp_destroy(floor_srtp *srtp);
+// Writes header, ciphertext and tag to `out`; returns the length, or -1.
+int floor_srtp_protect(
+    floor_srtp *srtp, const uint8_t *header, int header_length, const uint8_t *payload, int payload_length, uint8_t *out);
+// In place; returns the new length, or -1 (malformed, replayed, not authentic).
+int floor_srtp_unprotect(floor_srtp *srtp, uint8_t *packet, int length);
+
+// The server: one UDP socket on 127.0.0.1, one thread (the caller of floor_run).
+typedef struct floor_server floor_server;
+floor_server *floor_create(floor_crypto crypto);
+void floor_destroy(floor_server *server);
+uint16_t floor_port(const floor_server *server);
+// Returns the publisher's index, or -1.
+int floor_add_publisher(floor_server *server, uint16_t port, uint32_t ssrc, floor_key key);
+int floor_add_receiver(floor_server *server, int publisher, uint16_t port, uint32_t ssrc, floor_key key);
+void floor_run(floor_server *server);
+void floor_stop(floor_server *server);
+
+typedef struct floor_counters {
+    uint64_t received, forwarded, refused, dropped, sends;
+} floor_counters;
+floor_counters floor_counters_of(const floor_server *server);
+
+// Threads by kernel id: the CPU time another thread has used, and where it may run.
+int floor_thread_id(void);
+uint64_t floor_thread_cpu_nanoseconds(int thread);
+int floor_pin_thread(int thread, int processor);
+
+#endif

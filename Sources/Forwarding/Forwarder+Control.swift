@@ -1,0 +1,166 @@
+// What signalling decides: peers, what they publish, the streams they receive, and what those carry.
+import WireFormats
+
+extension Forwarder {
+    package mutating func addPeer(room: Int32, cname: String) -> Int32 {
+        peers.insert(
+            PeerMedia(
+                room: room, reportingSSRC: UInt32(truncatingIfNeeded: random.next()) | 1, cname: Array(cname.utf8)))
+    }
+
+    /// With its tracks and streams.
+    package mutating func removePeer(_ id: Int32) {
+        guard let peer = peers.find(id) else { return }
+        for stream in peer.pointee.streams { removeStream(stream) }
+        for section in peers[id].pointee.sections { removeTrack(section.track) }
+        peers.remove(id)
+        dirty.removeAll { $0 == id }
+    }
+
+    package mutating func addTrack(_ track: consuming MediaTrack) -> Int32 {
+        tracks.insert(track)
+    }
+
+    /// Its receivers' streams wait for other sources.
+    package mutating func removeTrack(_ id: Int32) {
+        guard let track = tracks.find(id) else { return }
+        for stream in track.pointee.receivers { detach(stream) }
+        let peer = tracks[id].pointee.peer
+        for encodingID in tracks[id].pointee.encodings { removeEncoding(encodingID, peer: peer) }
+        tracks.remove(id)
+    }
+
+    private mutating func removeEncoding(_ id: Int32, peer: Int32) {
+        guard let encoding = encodings.find(id) else { return }
+        if let state = peers.find(peer) {
+            if let ssrc = encoding.pointee.ssrc { state.pointee.sources.remove(UInt64(ssrc)) }
+            if let repair = encoding.pointee.retransmissionSSRC { state.pointee.sources.remove(UInt64(repair)) }
+        }
+        encodings.remove(id)
+    }
+
+    /// What a peer sends from now on. Tracks that are no longer named must be removed by the caller; encodings of those
+    /// that stay keep their bindings.
+    package mutating func publish(
+        _ sections: [PublishedSection], formats: [(UInt8, PayloadFormat)], extensions: [(HeaderExtensionKind, UInt8)],
+        usesTransportFeedback: Bool, usesMaximumBitrate: Bool, peer id: Int32, now: UInt64
+    ) {
+        guard let peer = peers.find(id) else { return }
+        peer.pointee.sections = sections
+        peer.pointee.formats = InlineArray(repeating: PayloadFormat())
+        for (payloadType, format) in formats where payloadType < 128 {
+            peer.pointee.formats[Int(payloadType)] = format
+        }
+        peer.pointee.extensionKinds = InlineArray(repeating: 0xFF)
+        for (kind, number) in extensions { peer.pointee.extensionKinds[Int(number)] = kind.rawValue }
+        peer.pointee.usesTransportFeedback = usesTransportFeedback
+        peer.pointee.usesMaximumBitrate = usesMaximumBitrate
+        bindDescribedSources(peer: id, now: now)
+    }
+
+    /// A new receive section. Its stream carries nothing until something is attached.
+    package mutating func addStream(
+        peer: Int32, isVideo: Bool, mid: String, ssrc: UInt32, retransmissionSSRC: UInt32, slot: Int,
+        retransmissionSlot: Int, extensions: ExtensionNumbers
+    ) -> Int32 {
+        let seed = random.next()
+        let id = streams.insert(
+            ReceiverStream(
+                peer: peer, isVideo: isVideo, mid: Array(mid.utf8), ssrc: ssrc, retransmissionSSRC: retransmissionSSRC,
+                slot: slot, retransmissionSlot: retransmissionSlot, extensions: extensions, seed: seed))
+        peers[peer].pointee.streams.append(id)
+        return id
+    }
+
+    package mutating func removeStream(_ id: Int32) {
+        guard let stream = streams.find(id) else { return }
+        detach(id)
+        if let peer = peers.find(stream.pointee.peer) { peer.pointee.streams.removeAll { $0 == id } }
+        streams.remove(id)
+    }
+
+    /// From its next key frame on (audio: at once) the stream carries this track.
+    package mutating func attach(
+        _ streamID: Int32, to trackID: Int32, codec: CodecKind, payloadType: UInt8, retransmissionPayloadType: UInt8?,
+        clockRate: UInt32, now: UInt64
+    ) {
+        guard let stream = streams.find(streamID), let track = tracks.find(trackID) else { return }
+        let isSame = stream.pointee.track == trackID && stream.pointee.codec == codec
+        if !isSame {
+            detach(streamID)
+            track.pointee.receivers.append(streamID)
+            stream.pointee.track = trackID
+            stream.pointee.target = track.pointee.best
+        }
+        stream.pointee.codec = codec
+        stream.pointee.payloadType = payloadType
+        stream.pointee.retransmissionPayloadType = retransmissionPayloadType ?? 0xFF
+        stream.pointee.clockRate = clockRate
+        if !isSame { requestKeyFrame(for: streamID, now: now) }
+    }
+
+    /// The stream carries nothing; its numbers go on with the next source.
+    package mutating func detach(_ streamID: Int32) {
+        guard let stream = streams.find(streamID), stream.pointee.track >= 0 else { return }
+        if let track = tracks.find(stream.pointee.track) { track.pointee.receivers.removeAll { $0 == streamID } }
+        stream.pointee.track = -1
+        stream.pointee.current = -1
+        stream.pointee.target = -1
+        // What was sent of the old source is not for this receiver any more.
+        stream.pointee.sent.removeAll()
+    }
+
+    package mutating func setMuted(_ trackID: Int32, _ isMuted: Bool, now: UInt64) {
+        guard let track = tracks.find(trackID), track.pointee.isMuted != isMuted else { return }
+        track.pointee.isMuted = isMuted
+        guard !isMuted else { return }
+        for stream in track.pointee.receivers {
+            // What came in between is missing: pictures start again from a key frame, and sound from a new beginning.
+            streams[stream].pointee.current = -1
+            requestKeyFrame(for: stream, now: now)
+        }
+    }
+
+    /// The peer's transport is up: what waits for a key frame may ask for one.
+    package mutating func setCanSend(_ id: Int32, _ canSend: Bool, now: UInt64) {
+        guard let peer = peers.find(id) else { return }
+        peer.pointee.canSend = canSend
+        guard canSend else {
+            peer.pointee.discardOutput()
+            return
+        }
+        for stream in peer.pointee.streams { requestKeyFrame(for: stream, now: now) }
+    }
+
+    mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
+        guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
+            peers[stream.pointee.peer].pointee.canSend, let encoding = encodings.find(stream.pointee.target),
+            let track = tracks.find(stream.pointee.track), !track.pointee.isMuted
+        else { return }
+        encoding.pointee.keyFrameRequester.request(now: now)
+        wakeFastTick(now: now)
+    }
+
+    mutating func wakeFastTick(now: UInt64) {
+        if fastDue == .max { fastDue = now }
+    }
+
+    /// For the recorder, which takes every layer.
+    package mutating func requestKeyFrame(track id: Int32, now: UInt64) {
+        guard let track = tracks.find(id), track.pointee.isVideo else { return }
+        for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
+            encodings[encodingID].pointee.keyFrameRequester.request(now: now)
+            wakeFastTick(now: now)
+        }
+    }
+
+    /// Every receiver of the track gets this encoding, from its next key frame on.
+    mutating func choose(_ encodingID: Int32, forTrack id: Int32, now: UInt64) {
+        let track = tracks[id]
+        track.pointee.best = encodingID
+        for stream in track.pointee.receivers {
+            streams[stream].pointee.target = encodingID
+            requestKeyFrame(for: stream, now: now)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// What the core does by the clock: requests, feedback and reports that are due, layers that stop or begin to flow.
+
+extension Forwarder {
+    package mutating func handleTimeout(now: UInt64) {
+        if now >= fastDue { runFastTick(now: now) }
+        if now >= slowDue {
+            slowDue = now &+ Forwarder.slowTick
+            runSlowTick(now: now)
+        }
+    }
+
+    /// While anybody publishes: feedback, requests for what is missing, requests for key frames.
+    private mutating func runFastTick(now: UInt64) {
+        var isAnyoneSending = false
+        for peerIndex in 0..<peers.end {
+            let peerID = Int32(truncatingIfNeeded: peerIndex)
+            guard let peer = peers.find(peerID), peer.pointee.canSend, !peer.pointee.sections.isEmpty else { continue }
+            isAnyoneSending = true
+            if peer.pointee.usesTransportFeedback, now >= peer.pointee.arrivals.nextDeadline {
+                sendTransportFeedback(peerID)
+            }
+            for index in peer.pointee.sections.indices {
+                guard let track = tracks.find(peers[peerID].pointee.sections[index].track) else { continue }
+                for place in track.pointee.encodings.indices {
+                    let encodingID = track.pointee.encodings[place]
+                    let encoding = encodings[encodingID]
+                    if encoding.pointee.nack.missingCount > 0 { sendNacks(encodingID, peer: peerID, now: now) }
+                    if let due = encoding.pointee.keyFrameRequester.nextDeadline, now >= due {
+                        sendKeyFrameRequest(encodingID, peer: peerID, now: now)
+                    }
+                }
+            }
+        }
+        fastDue = isAnyoneSending ? now &+ Forwarder.fastTick : .max
+    }
+
+    private mutating func runSlowTick(now: UInt64) {
+        for index in 0..<tracks.end {
+            let id = Int32(truncatingIfNeeded: index)
+            guard tracks.contains(id) else { continue }
+            updateLayers(id, now: now)
+            updateFlowing(id, now: now)
+        }
+        for index in 0..<streams.end {
+            let id = Int32(truncatingIfNeeded: index)
+            guard let stream = streams.find(id) else { continue }
+            if stream.pointee.awaitsKeyFrame { requestKeyFrame(for: id, now: now) }
+            if stream.pointee.current >= 0, now >= stream.pointee.senderReportDue { sendSenderReport(id, now: now) }
+        }
+        for index in 0..<peers.end {
+            let id = Int32(truncatingIfNeeded: index)
+            guard let peer = peers.find(id), peer.pointee.canSend, now >= peer.pointee.reportsDue else { continue }
+            peer.pointee.reportsDue = now &+ Forwarder.reportInterval
+            sendReceiverReports(id, now: now)
+        }
+        if now >= levelsDue {
+            levelsDue = now &+ Forwarder.levelInterval
+            reportLevels()
+        }
+    }
+
+    private mutating func updateLayers(_ id: Int32, now: UInt64) {
+        let track = tracks[id]
+        guard track.pointee.encodings.count > 1 else { return }
+        var current: Int?
+        let layers = track.pointee.encodings.enumerated().map { index, encodingID in
+            let encoding = encodings[encodingID]
+            if encodingID == track.pointee.best { current = index }
+            encoding.pointee.statistics.measureRate(now: now)
+            let isFlowing = encoding.pointee.isFlowing(now: now)
+            let since = encoding.pointee.flowingSince ?? now
+            return LayerState(
+                isFlowing: isFlowing, steadyFor: isFlowing && now > since ? now - since : 0,
+                pixels: Int(encoding.pointee.width) * Int(encoding.pointee.height),
+                bitsPerSecond: encoding.pointee.statistics.bitsPerSecond)
+        }
+        guard let best = LayerSelection.best(layers, current: current), best != current else { return }
+        choose(track.pointee.encodings[best], forTrack: id, now: now)
+    }
+
+    private mutating func updateFlowing(_ id: Int32, now: UInt64) {
+        let track = tracks[id]
+        var last: UInt64 = 0
+        for encodingID in track.pointee.encodings { last = max(last, encodings[encodingID].pointee.lastPacketAt ?? 0) }
+        let isFlowing = last > 0 && (last > now || now - last < 3_000_000_000)
+        guard isFlowing != track.pointee.isFlowing else { return }
+        track.pointee.isFlowing = isFlowing
+        notices.append(.trackFlowing(track: id, isFlowing))
+    }
+
+    /// The levels of everybody who was heard since the last look, by room.
+    private mutating func reportLevels() {
+        var byRoom: [Int32: [TrackLevel]] = [:]
+        for index in 0..<tracks.end {
+            let id = Int32(truncatingIfNeeded: index)
+            guard let track = tracks.find(id), track.pointee.loudness > 0 else { continue }
+            byRoom[track.pointee.room, default: []].append(TrackLevel(track: id, level: track.pointee.loudness))
+            track.pointee.loudness = 0
+        }
+        for (room, levels) in byRoom { notices.append(.levels(room: room, levels)) }
+    }
+}

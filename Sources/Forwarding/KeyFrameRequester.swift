@@ -1,0 +1,56 @@
+// When to ask a publisher for a key frame, so that many receivers together ask no more often than one.
+
+/// Two requests to one source are at least half a second apart. A request that no key frame answers is repeated, ever
+/// more slowly, and after two repetitions as FIR, since some encoders only know that (RFC 5104 §4.3.1).
+package struct KeyFrameRequester: Sendable {
+    package static let shortestInterval: UInt64 = 500_000_000
+    package static let firstRetry: UInt64 = 800_000_000
+    package static let longestRetry: UInt64 = 4_000_000_000
+
+    package enum Form: Sendable, Equatable { case pictureLoss, fullIntra }
+
+    private var isPending = false
+    private var due: UInt64 = 0
+    private var sentAt: UInt64?
+    private var attempts = 0
+    package private(set) var requests: UInt64 = 0
+    package private(set) var sent: UInt64 = 0
+    /// RFC 5104: repeats of one request keep their number, new requests count on.
+    package private(set) var fullIntraSequence: UInt8 = 0
+
+    package init() {}
+
+    package mutating func request(now: UInt64) {
+        requests &+= 1
+        guard !isPending else { return }
+        isPending = true
+        due = sentAt.map { max(now, $0 &+ KeyFrameRequester.shortestInterval) } ?? now
+    }
+
+    package var nextDeadline: UInt64? { isPending ? due : nil }
+
+    /// What to send now, if anything.
+    package mutating func poll(now: UInt64, pictureLoss: Bool, fullIntra: Bool) -> Form? {
+        guard isPending, now >= due else { return nil }
+        guard pictureLoss || fullIntra else {
+            isPending = false
+            return nil
+        }
+        let useFullIntra = fullIntra && (!pictureLoss || attempts >= 2)
+        if attempts == 0 { fullIntraSequence &+= 1 }
+        let retry = KeyFrameRequester.firstRetry << UInt64(min(attempts, 4))
+        attempts += 1
+        sentAt = now
+        sent &+= 1
+        due = now &+ min(retry, KeyFrameRequester.longestRetry)
+        return useFullIntra ? .fullIntra : .pictureLoss
+    }
+
+    package mutating func keyFrameArrived() {
+        isPending = false
+        attempts = 0
+    }
+
+    /// Nobody waits any more.
+    package mutating func cancel() { isPending = false }
+}

@@ -1,0 +1,74 @@
+// One receive section of a peer: an outgoing RTP stream with numbers of its own, whatever source it carries.
+
+package struct ReceiverStream: ~Copyable {
+    package static let longestMid = 16
+
+    // By negotiation; the same as long as the section lives.
+    package let peer: Int32
+    package let isVideo: Bool
+    package let ssrc: UInt32
+    package let retransmissionSSRC: UInt32
+    package var extensions: ExtensionNumbers
+    package private(set) var midLength: UInt8 = 0
+    private var mid = InlineArray<16, UInt8>(repeating: 0)
+    /// The transport's numbers for both SSRCs.
+    package let slot: Int
+    package let retransmissionSlot: Int
+
+    // By assignment.
+    package var track: Int32 = -1
+    package var codec: CodecKind = .unknown
+    package var payloadType: UInt8 = 0
+    /// 0xFF when the receiver has no RTX for this codec.
+    package var retransmissionPayloadType: UInt8 = 0xFF
+    package var clockRate: UInt32 = 90_000
+    /// The encoding that is forwarded, and the one that shall be from its next key frame on; -1 for none.
+    package var current: Int32 = -1
+    package var currentStamp: UInt32 = 0
+    package var target: Int32 = -1
+
+    // Written by every packet.
+    package var rewriter: StreamRewriter
+    package var sent: SentPackets
+    package var retransmissionSequence: UInt16
+    package var packets: UInt64 = 0
+    package var bytes: UInt64 = 0
+    package var retransmitted: UInt64 = 0
+
+    // Written by reports and feedback.
+    /// Until the receiver has reported on the SSRC, packets carry the section's mid (RFC 8843 §15).
+    package var isAcknowledged = false
+    package var fractionLost: UInt8 = 0
+    package var jitter: UInt32 = 0
+    package var nacksReceived: UInt64 = 0
+    package var keyFrameRequests: UInt64 = 0
+    package var lastKeyFrameRequest: UInt64 = 0
+    package var switches: UInt64 = 0
+    package var senderReportDue: UInt64 = 0
+
+    package init(
+        peer: Int32, isVideo: Bool, mid text: [UInt8], ssrc: UInt32, retransmissionSSRC: UInt32, slot: Int,
+        retransmissionSlot: Int, extensions: ExtensionNumbers, seed: UInt64
+    ) {
+        self.peer = peer
+        self.isVideo = isVideo
+        self.ssrc = ssrc
+        self.retransmissionSSRC = retransmissionSSRC
+        self.slot = slot
+        self.retransmissionSlot = retransmissionSlot
+        self.extensions = extensions
+        rewriter = StreamRewriter(seed: seed)
+        sent = SentPackets(capacity: isVideo ? 1024 : 128)
+        retransmissionSequence = UInt16(truncatingIfNeeded: seed >> 24) & 0x3FFF
+        if text.count <= ReceiverStream.longestMid {
+            midLength = UInt8(text.count)
+            for (index, byte) in text.enumerated() { mid[index] = byte }
+        }
+    }
+
+    func copyMid(to place: UnsafeMutableRawPointer) {
+        for index in 0..<Int(midLength) { place.storeBytes(of: mid[index], toByteOffset: index, as: UInt8.self) }
+    }
+
+    package var awaitsKeyFrame: Bool { isVideo && track >= 0 && target >= 0 && current != target }
+}

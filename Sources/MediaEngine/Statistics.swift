@@ -1,0 +1,85 @@
+// The figures that the engine can be asked for: of a room with its streams, and of the whole engine.
+
+package struct RoomStatistics: Sendable, Codable, Equatable {
+    package struct Layer: Sendable, Codable, Equatable {
+        package var rid: String?
+        package var ssrc: UInt32
+        package var flowing: Bool
+        package var width: Int?
+        package var height: Int?
+        package var bitsPerSecond: Int
+        package var packets: UInt64
+        package var bytes: UInt64
+        package var packetsLost: UInt64
+        package var packetsRecovered: UInt64
+        package var nacksSent: UInt64
+        package var keyFrames: UInt64
+        package var keyFrameRequests: UInt64
+    }
+
+    package struct Published: Sendable, Codable, Equatable {
+        package var stream: String
+        package var kind: StreamKind
+        package var role: String
+        package var codec: String
+        package var muted: Bool
+        package var receivers: Int
+        package var layers: [Layer]
+    }
+
+    package struct Received: Sendable, Codable, Equatable {
+        package var mid: String
+        package var kind: StreamKind
+        package var participant: String?
+        package var stream: String?
+        package var layer: String?
+        package var ssrc: UInt32
+        package var packets: UInt64
+        package var bytes: UInt64
+        package var retransmitted: UInt64
+        package var nacksReceived: UInt64
+        package var keyFrameRequests: UInt64
+        package var fractionLost: Double
+        package var jitterMilliseconds: Double
+        package var switches: UInt64
+        package var awaitingKeyFrame: Bool
+    }
+
+    package struct Peer: Sendable, Codable, Equatable {
+        package var peer: String
+        package var state: String
+        package var transport: String?
+        package var roundTripMilliseconds: Double?
+        package var published: [Published]
+        package var received: [Received]
+    }
+
+    package var room: String
+    package var recording: Bool
+    package var peers: [Peer]
+}
+
+/// Counters of the whole engine since its start; `refused` counts unknown and hostile traffic by reason.
+package struct EngineStatistics: Sendable, Codable, Equatable {
+    package var rooms = 0
+    package var peers = 0
+    package var connectedPeers = 0
+    package var paths = 0
+    package var tcpConnections = 0
+    package var datagramsReceived: UInt64 = 0
+    package var bytesReceived: UInt64 = 0
+    package var datagramsSent: UInt64 = 0
+    package var bytesSent: UInt64 = 0
+    package var sendsSystemCalls: UInt64 = 0
+    package var sendFailures: UInt64 = 0
+    package var packetsReceived: UInt64 = 0
+    package var packetsForwarded: UInt64 = 0
+    package var packetsRetransmitted: UInt64 = 0
+    package var nacksSent: UInt64 = 0
+    package var nacksReceived: UInt64 = 0
+    package var keyFrameRequestsSent: UInt64 = 0
+    package var keyFrameRequestsReceived: UInt64 = 0
+    package var recorderBytesDropped: UInt64 = 0
+    package var refused: [String: UInt64] = [:]
+    package init() {}
+}

@@ -1,1 +1,0 @@
-// Links with loss, delay, jitter and rate in virtual time.
