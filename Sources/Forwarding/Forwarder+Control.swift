@@ -115,8 +115,8 @@ extension Forwarder {
         track.pointee.isMuted = isMuted
         guard !isMuted else { return }
         for stream in track.pointee.receivers {
-            // Pictures in between are missing: each receiver starts again from a key frame.
-            if track.pointee.isVideo { streams[stream].pointee.current = -1 }
+            // What came in between is missing: pictures start again from a key frame, and sound from a new beginning.
+            streams[stream].pointee.current = -1
             requestKeyFrame(for: stream, now: now)
         }
     }
@@ -132,19 +132,25 @@ extension Forwarder {
         for stream in peer.pointee.streams { requestKeyFrame(for: stream, now: now) }
     }
 
-    func requestKeyFrame(for streamID: Int32, now: UInt64) {
+    mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
             peers[stream.pointee.peer].pointee.canSend, let encoding = encodings.find(stream.pointee.target),
             let track = tracks.find(stream.pointee.track), !track.pointee.isMuted
         else { return }
         encoding.pointee.keyFrameRequester.request(now: now)
+        wakeFastTick(now: now)
+    }
+
+    mutating func wakeFastTick(now: UInt64) {
+        if fastDue == .max { fastDue = now }
     }
 
     /// For the recorder, which takes every layer.
-    package func requestKeyFrame(track id: Int32, now: UInt64) {
+    package mutating func requestKeyFrame(track id: Int32, now: UInt64) {
         guard let track = tracks.find(id), track.pointee.isVideo else { return }
         for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
             encodings[encodingID].pointee.keyFrameRequester.request(now: now)
+            wakeFastTick(now: now)
         }
     }
 

@@ -44,10 +44,7 @@ extension Forwarder {
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
             guard let stream = streams.find(id) else { continue }
-            if stream.pointee.awaitsKeyFrame {
-                requestKeyFrame(for: id, now: now)
-                if fastDue == .max { fastDue = now &+ Forwarder.fastTick }
-            }
+            if stream.pointee.awaitsKeyFrame { requestKeyFrame(for: id, now: now) }
             if stream.pointee.current >= 0, now >= stream.pointee.senderReportDue { sendSenderReport(id, now: now) }
         }
         for index in 0..<peers.end {

@@ -1,5 +1,5 @@
 // The forwarding core of one worker: peers, their tracks and encodings, and the streams that receivers get.
-package import WireFormats
+import WireFormats
 
 /// A value without sockets, clocks or threads. Hand in decrypted packets, the time and the decisions of signalling; then
 /// drain what is to be sent, peer by peer:

@@ -9,6 +9,8 @@ package struct MediaTrack: ~Copyable {
     package var codec: CodecKind
     package var payloadType: UInt8
     package var isMuted: Bool
+    /// Under which number a recorder knows it; 0 while none does.
+    package var recorderTrack: UInt32 = 0
 
     /// Ids, in the order in which they were bound; a place is -1 until then.
     package var encodings: [Int32] = []

@@ -114,15 +114,25 @@ package struct PacketHistory: ~Copyable {
         return UnsafePointer(target)
     }
 
-    /// Doubles the ring of bytes when the stream is faster than it; what was stored is forgotten, its sequence numbers too.
+    /// Makes the ring of bytes larger when the stream is too fast for it; what is stored moves along.
     package mutating func growIfNeeded(bytesPerSecond: Int) {
         guard bytesPerSecond / 2 > capacity, capacity < largestCapacity else { return }
         var size = capacity
         while size < bytesPerSecond / 2, size < largestCapacity { size *= 2 }
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        for index in 0...Int(entryMask) where entries[index].flags.contains(.isStored) {
+            let entry = entries[index]
+            guard isIntact(entry.position) else {
+                entries[index].flags = []
+                continue
+            }
+            // A place in the smaller ring is the same place in the larger one, or one that lies whole laps behind it.
+            let length = Int(entry.extensionLength) + PacketHistory.headroom + Int(entry.payloadLength)
+            (larger + Int(entry.position & UInt64(size - 1))).copyMemory(from: place(entry.position), byteCount: length)
+        }
         bytes.deallocate()
-        bytes = .allocate(byteCount: size, alignment: 64)
+        bytes = larger
         capacity = size
-        forgetEverything()
     }
 
     package mutating func forgetEverything() {

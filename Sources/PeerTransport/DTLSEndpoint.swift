@@ -17,7 +17,7 @@ struct DTLSEndpoint: ~Copyable {
         case ended
     }
 
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     private let io: UnsafeMutablePointer<consilium_datagram_io>
     private let scratch: UnsafeMutableRawBufferPointer
     private var phase = Phase.idle
@@ -123,16 +123,23 @@ struct DTLSEndpoint: ~Copyable {
         end()
     }
 
-    /// Hands out what there is to send, a datagram at a time.
-    mutating func takeOutput(_ send: (UnsafeRawBufferPointer) -> Void) {
+    /// Hands out what there is to send, a datagram at a time. OpenSSL repeats a flight with a datagram per message;
+    /// as many records as fit travel together, so that one lost datagram is one chance in one and not in five.
+    mutating func takeOutput(_ send: ([UInt8]) -> Void) {
         let output = UnsafeRawBufferPointer(start: io.pointee.output, count: Int(io.pointee.output_length))
+        var datagram: [UInt8] = []
         var offset = 0
         while offset + 2 <= output.count {
             let length = Int(output.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
             guard offset + 2 + length <= output.count else { break }
-            send(UnsafeRawBufferPointer(rebasing: output[offset + 2..<offset + 2 + length]))
+            if !datagram.isEmpty, datagram.count + length > Int(io.pointee.mtu) {
+                send(datagram)
+                datagram = []
+            }
+            datagram += output[offset + 2..<offset + 2 + length]
             offset += 2 + length
         }
+        if !datagram.isEmpty { send(datagram) }
         io.pointee.output_length = 0
     }
 

@@ -131,7 +131,9 @@ struct ICELiteAgent {
         }
         if paths.count >= Self.mostPaths {
             // Roaming peers leave paths behind: the one longest silent makes room, but never the one in use.
-            let old = paths.indices.filter { paths[$0].id != selected }.min { paths[$0].lastHeard < paths[$1].lastHeard }
+            let old = paths.indices.filter { paths[$0].id != selected }.min {
+                paths[$0].lastHeard < paths[$1].lastHeard
+            }
             if let old {
                 if challenger == paths[old].id { challenger = nil }
                 paths.remove(at: old)

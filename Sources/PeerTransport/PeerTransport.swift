@@ -222,7 +222,7 @@ package struct PeerTransport: ~Copyable {
     }
 
     private mutating func collectOutput() {
-        dtls.takeOutput { outbox.append(Array($0), to: nil) }
+        dtls.takeOutput { outbox.append($0, to: nil) }
     }
 }
 

@@ -11,6 +11,16 @@ package struct ICECredentials: Hashable, Sendable {
         self.ufrag = ufrag
         self.password = password
     }
+
+    /// 48 and 144 random bits; RFC 8445 section 5.3 asks for 24 and 128 at least.
+    package static func random() -> ICECredentials {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+        var generator = SystemRandomNumberGenerator()
+        func characters(_ count: Int) -> String {
+            String((0..<count).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] })
+        }
+        return ICECredentials(ufrag: characters(8), password: characters(24))
+    }
 }
 
 /// Who sends the first ClientHello (RFC 8842).
@@ -42,7 +52,9 @@ package struct CertificateFingerprint: Hashable, Sendable {
 
     /// `nil` for hashes too weak to trust (md5, sha-1), unknown names, and lengths that do not fit the name.
     package init?(algorithm name: String, bytes: [UInt8]) {
-        guard let algorithm = Algorithm(rawValue: name.lowercased()), bytes.count == algorithm.length else { return nil }
+        guard let algorithm = Algorithm(rawValue: name.lowercased()), bytes.count == algorithm.length else {
+            return nil
+        }
         self.algorithm = algorithm
         self.bytes = bytes
     }

@@ -79,7 +79,9 @@ struct SRTPSession: ~Copyable {
         else { return PacketFailure.malformed }
         let sequence = UInt16(bigEndian: base.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
         let ssrc = UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-        guard keyed.pointee.isNative else { return keyed.pointee.inbound.unprotectRTP(base, length: packet.count, ssrc: ssrc) }
+        guard keyed.pointee.isNative else {
+            return keyed.pointee.inbound.unprotectRTP(base, length: packet.count, ssrc: ssrc)
+        }
 
         let known = receivers.find(ssrc)
         var index = UInt64(sequence)

@@ -79,6 +79,6 @@ struct SSRCTable: ~Copyable {
     }
 
     private static func hash(_ ssrc: UInt32) -> Int {
-        Int(ssrc &* 0x9E37_79B1 >> 23)
+        Int((ssrc &* 0x9E37_79B1) >> 23)
     }
 }

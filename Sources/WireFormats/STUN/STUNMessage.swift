@@ -75,7 +75,8 @@ package struct STUNMessage: Sendable {
             // nothing counts after that.
             let counts = fingerprintOffset == nil && (integrityOffset == nil || type == STUN.Attribute.fingerprint)
             if counts {
-                try parseAttribute(type, at: offset, value: UnsafeRawBufferPointer(rebasing: datagram[body..<body + length]))
+                try parseAttribute(
+                    type, at: offset, value: UnsafeRawBufferPointer(rebasing: datagram[body..<body + length]))
             }
             offset = body + padded
         }

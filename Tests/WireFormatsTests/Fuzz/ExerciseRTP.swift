@@ -1,0 +1,1 @@
+../../Fuzz/rtp/ExerciseRTP.swift
