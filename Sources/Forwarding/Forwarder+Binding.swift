@@ -12,7 +12,8 @@ extension Forwarder {
     /// recognised when only one section can have sent this payload type. The binding is remembered, since browsers stop
     /// sending these extensions once they have had feedback.
     mutating func bind(
-        _ header: RTPHeader, _ found: FoundExtensions, in packet: UnsafeRawBufferPointer, peer peerID: Int32, now: UInt64
+        _ header: RTPHeader, _ found: FoundExtensions, in packet: UnsafeRawBufferPointer, peer peerID: Int32,
+        now: UInt64
     ) -> Binding {
         let peer = peers[peerID]
         let format = peer.pointee.formats[Int(header.payloadType)]

@@ -32,7 +32,8 @@ extension Forwarder {
             guard header.payloadLength >= 2 else { return refuse(.emptyRepair) }
             let format = peer.pointee.formats[Int(header.payloadType)]
             guard format.isRetransmission else { return refuse(.unknownPayloadType) }
-            start = Forwarder.unwrapRepair(packet, &header, payloadType: format.repairs, ssrc: encodings[encodingID].pointee.ssrc ?? 0)
+            start = Forwarder.unwrapRepair(
+                packet, &header, payloadType: format.repairs, ssrc: encodings[encodingID].pointee.ssrc ?? 0)
         }
         return ingest(
             UnsafeMutableRawBufferPointer(rebasing: packet[start...]), header, found, encodingID, peer: peerID,
@@ -89,11 +90,15 @@ extension Forwarder {
         if format.codec != track.pointee.codec || header.payloadType != track.pointee.payloadType {
             track.pointee.codec = format.codec
             track.pointee.payloadType = header.payloadType
+            // A recorder knows the track by its codec; it is told of a new one first.
+            track.pointee.recorderTrack = 0
             notices.append(.codecChanged(track: trackID))
         }
         if track.pointee.best < 0 { choose(encodingID, forTrack: trackID, now: now) }
         guard !track.pointee.isMuted else { return refuse(.muted) }
-        if !track.pointee.isVideo, found.hasLevel { track.pointee.loudness = max(track.pointee.loudness, found.loudness) }
+        if !track.pointee.isVideo, found.hasLevel {
+            track.pointee.loudness = max(track.pointee.loudness, found.loudness)
+        }
 
         var entry = HistoryEntry()
         entry.sequence = position
@@ -198,11 +203,15 @@ struct FoundExtensions {
     var streamID = HeaderExtensionElement(id: 0, offset: 0, length: 0)
     var repairedStreamID = HeaderExtensionElement(id: 0, offset: 0, length: 0)
 
-    mutating func scan(_ header: RTPHeader, in packet: UnsafeRawBufferPointer, kinds peer: UnsafeMutablePointer<PeerMedia>) {
+    mutating func scan(
+        _ header: RTPHeader, in packet: UnsafeRawBufferPointer, kinds peer: UnsafeMutablePointer<PeerMedia>
+    ) {
         guard header.extensionLength > 0, let base = packet.baseAddress else { return }
         var elements = HeaderExtensionElements(header, in: packet)
         while let element = elements.next() {
-            guard let kind = HeaderExtensionKind(rawValue: peer.pointee.extensionKinds[Int(element.id)]) else { continue }
+            guard let kind = HeaderExtensionKind(rawValue: peer.pointee.extensionKinds[Int(element.id)]) else {
+                continue
+            }
             switch kind {
             case .mid: mid = element
             case .streamID: streamID = element

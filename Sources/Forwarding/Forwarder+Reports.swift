@@ -2,7 +2,9 @@
 import WireFormats
 
 extension Forwarder {
-    package mutating func receive(rtcp datagram: UnsafeRawBufferPointer, from peerID: Int32, now: UInt64, arrival: UInt64) {
+    package mutating func receive(
+        rtcp datagram: UnsafeRawBufferPointer, from peerID: Int32, now: UInt64, arrival: UInt64
+    ) {
         guard peers.contains(peerID) else { return }
         var packets = RTCPPackets(datagram)
         while let packet = packets.next() {
@@ -167,7 +169,9 @@ extension Forwarder {
         let encoding = encodings[encodingID]
         sequences.removeAll(keepingCapacity: true)
         let gaveUp = encoding.pointee.nack.collect(now: now, into: &sequences)
-        if gaveUp, tracks[encoding.pointee.track].pointee.isVideo { encoding.pointee.keyFrameRequester.request(now: now) }
+        if gaveUp, tracks[encoding.pointee.track].pointee.isVideo {
+            encoding.pointee.keyFrameRequester.request(now: now)
+        }
         guard !sequences.isEmpty, let ssrc = encoding.pointee.ssrc else { return }
         let peer = peers[peerID]
         var writer = newCompound(peer)

@@ -66,7 +66,9 @@ extension Forwarder {
         _ entry: UnsafePointer<HistoryEntry>, _ encodingID: Int32, _ stream: UnsafeMutablePointer<ReceiverStream>,
         _ streamID: Int32, now: UInt64
     ) {
-        guard entry.pointee.codec == stream.pointee.codec || entry.pointee.flags.contains(.isPaddingOnly) else { return }
+        guard entry.pointee.codec == stream.pointee.codec || entry.pointee.flags.contains(.isPaddingOnly) else {
+            return
+        }
         var flags: SentPacket.Flags = []
         if entry.pointee.flags.contains(.isPaddingOnly) {
             if stream.pointee.rewriter.skip(entry.pointee.sequence) { return }
@@ -187,7 +189,8 @@ extension Forwarder {
             let number = numbers.number(ofRaw: stored[position])
             if number != 0 {
                 writer.append(
-                    id: number, bytes: UnsafeRawBufferPointer(rebasing: stored[(position + 2)..<(position + 2 + length)]))
+                    id: number,
+                    bytes: UnsafeRawBufferPointer(rebasing: stored[(position + 2)..<(position + 2 + length)]))
             }
             position += 2 + length
         }

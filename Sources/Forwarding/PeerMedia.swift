@@ -87,7 +87,11 @@ package struct PeerMedia: ~Copyable {
             let length = controlEnds[controlSent] - start
             controlSent += 1
             let fits = length <= buffer.count
-            if fits { control.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + length])) } }
+            if fits {
+                control.withUnsafeBytes {
+                    buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + length]))
+                }
+            }
             if controlSent == controlEnds.count {
                 control.removeAll(keepingCapacity: true)
                 controlEnds.removeAll(keepingCapacity: true)
@@ -98,7 +102,7 @@ package struct PeerMedia: ~Copyable {
         return 0
     }
 
-    mutating func discardOutput() {
+    package mutating func discardOutput() {
         while queue.popFirst() != nil {}
         control.removeAll(keepingCapacity: true)
         controlEnds.removeAll(keepingCapacity: true)

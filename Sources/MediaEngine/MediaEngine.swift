@@ -12,6 +12,9 @@ package final class MediaEngine: Sendable {
             of: MediaEvent.self, bufferingPolicy: .bufferingNewest(4096))
         self.events = events
         worker = try MediaWorker(configuration: configuration, events: continuation)
+        try worker.loop.start()
+        // The first job on the loop: sockets are served from then on.
+        Task { [worker] in await worker.begin() }
     }
 
     /// The UDP port that is bound, also when the configuration said 0.
@@ -61,5 +64,6 @@ package final class MediaEngine: Sendable {
     /// Says goodbye to every peer, ends recordings and stops the thread.
     package func shutdown() async {
         await worker.shutdown()
+        worker.loop.stop()
     }
 }

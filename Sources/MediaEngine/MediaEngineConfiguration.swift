@@ -37,7 +37,7 @@ package struct MediaEngineConfiguration: Sendable {
 
     package init(
         bindAddress: String = "0.0.0.0", udpPort: UInt16 = 0, tcpPort: UInt16 = 0, announcedAddresses: [String] = [],
-        srtp: SRTPImplementation = .native, consentTimeout: Duration = .seconds(15), startBitrateKilobits: Int? = 1500,
+        srtp: SRTPImplementation = .native, consentTimeout: Duration = .seconds(30), startBitrateKilobits: Int? = 1500,
         limits: Limits = Limits()
     ) {
         self.bindAddress = bindAddress
@@ -48,5 +48,10 @@ package struct MediaEngineConfiguration: Sendable {
         self.consentTimeout = consentTimeout
         self.startBitrateKilobits = startBitrateKilobits
         self.limits = limits
+    }
+    /// For the transports, which count in nanoseconds.
+    var consentNanoseconds: UInt64 {
+        let (seconds, attoseconds) = consentTimeout.components
+        return UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000)
     }
 }

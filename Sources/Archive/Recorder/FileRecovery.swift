@@ -26,7 +26,6 @@ enum FileRecovery {
 
         var records = sidecar(storage, path, headerLength: Int64(headerLength), total: total)
         while let last = records.last, !isIntact(file, last) { records.removeLast() }
-        let known = records.count
         var position = records.last.map { $0.offset + Int64($0.size) } ?? Int64(headerLength)
         try scan(file, container, from: &position, total: total, into: &records)
 
@@ -35,7 +34,7 @@ enum FileRecovery {
         if cut > 0 { try file.truncate(to: position) }
         var size = position
         try MediaFile.finish(file, records: records, header: header, container: container, size: &size)
-        if known != records.count || cut > 0 { rewriteSidecar(storage, path, records) }
+        replaceSidecar(storage, path, records)
         return RecoveredFile(
             start: first.start, end: records.map(\.end).max() ?? first.end,
             frames: records.reduce(0) { $0 + Int64($1.frames) }, bytes: size, bytesCut: cut)
@@ -99,10 +98,11 @@ enum FileRecovery {
         return found
     }
 
-    private static func rewriteSidecar(_ storage: any Storage, _ path: String, _ records: [FragmentRecord]) {
-        guard let file = try? storage.create(MediaFile.sidecarPath(path)) else { return }
-        defer { file.close() }
-        try? file.write(records.flatMap(\.bytes), at: 0)
-        try? file.sync()
+    private static func replaceSidecar(_ storage: any Storage, _ path: String, _ records: [FragmentRecord]) {
+        let wanted = records.flatMap(\.bytes)
+        if let file = try? storage.open(MediaFile.sidecarPath(path)), let bytes = try? file.readAll(), bytes == wanted {
+            return
+        }
+        try? storage.replace(MediaFile.sidecarPath(path), with: wanted)
     }
 }

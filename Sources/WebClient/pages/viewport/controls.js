@@ -97,7 +97,10 @@ export class Controls {
         this.slider.setAttribute("aria-valuetext", `Image ${index + 1} of ${count}`);
     }
 
-    /** One row per image: bright when it is here. @param {number} count @param {(index: number) => boolean} has */
+    /**
+     * One row per image: bright when it is here.
+     * @param {number} count @param {(index: number) => boolean} has
+     */
     showLoaded(count, has) {
         const context = this.loaded.getContext("2d");
         if (!context || count === 0) return;

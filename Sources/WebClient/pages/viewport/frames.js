@@ -93,7 +93,10 @@ export class FrameStore {
         return this.#frames.get(index);
     }
 
-    /** Why a frame will not come. @param {number} index @returns {string | undefined} */
+    /**
+     * Why a frame will not come.
+     * @param {number} index @returns {string | undefined}
+     */
     failure(index) {
         return this.#failed.get(index);
     }
@@ -111,7 +114,10 @@ export class FrameStore {
         return this.#bytes;
     }
 
-    /** The loaded frame of the same size nearest to `index`, -1 when there is none. @param {number} index @returns {number} */
+    /**
+     * The loaded frame of the same size nearest to `index`, -1 when there is none.
+     * @param {number} index @returns {number}
+     */
     nearest(index) {
         const { columns, rows } = this.images[index];
         for (let distance = 1; distance < this.images.length; distance += 1) {
@@ -123,7 +129,10 @@ export class FrameStore {
         return -1;
     }
 
-    /** Somebody looks at `index`: it comes first, then its neighbours, more of them in the direction of scrolling. @param {number} index */
+    /**
+     * Somebody looks at `index`: it comes first, then its neighbours, more of them in the direction of scrolling.
+     * @param {number} index
+     */
     focus(index) {
         if (index !== this.#focus) this.#direction = index > this.#focus ? 1 : -1;
         this.#focus = index;
@@ -151,7 +160,10 @@ export class FrameStore {
         this.#frames.clear();
     }
 
-    /** Indices in the order in which they are wanted, as many as the budget holds. @returns {Generator<number>} */
+    /**
+     * Indices in the order in which they are wanted, as many as the budget holds.
+     * @returns {Generator<number>}
+     */
     *#wanted() {
         const count = this.images.length;
         const image = this.images[this.#focus];

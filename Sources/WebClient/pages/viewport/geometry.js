@@ -8,7 +8,10 @@
 /** @typedef {{ rotation: 0 | 90 | 180 | 270, flipHorizontal: boolean }} Orientation */
 /** @typedef {[number, number, number]} Vector */
 
-/** Height of a pixel divided by its width. @param {ImageInfo} image @returns {number} */
+/**
+ * Height of a pixel divided by its width.
+ * @param {ImageInfo} image @returns {number}
+ */
 export function pixelAspect(image) {
     const pair = image.pixelSpacing ?? image.pixelAspect;
     return pair ? pair[0] / pair[1] : 1;
@@ -71,7 +74,10 @@ export class View {
         ];
     }
 
-    /** The image rectangle behind the whole canvas. @returns {Area} */
+    /**
+     * The image rectangle behind the whole canvas.
+     * @returns {Area}
+     */
     get visible() {
         const [ax, ay] = this.toImage(0, 0);
         const [bx, by] = this.toImage(this.width, this.height);
@@ -123,7 +129,10 @@ export function letters(direction) {
         .join("");
 }
 
-/** Millimetres along the normal. @param {ImageInfo} image @returns {number | null} */
+/**
+ * Millimetres along the normal.
+ * @param {ImageInfo} image @returns {number | null}
+ */
 export function slicePosition(image) {
     const { position, orientation: o } = image;
     if (!position || !o) return null;

@@ -228,7 +228,10 @@ export class Gestures {
         return true;
     }
 
-    /** Shift and an arrow do what dragging with the tool does. @param {string} key @returns {boolean} */
+    /**
+     * Shift and an arrow do what dragging with the tool does.
+     * @param {string} key @returns {boolean}
+     */
     #arrow(key) {
         const dx = key === "ArrowLeft" ? -20 : key === "ArrowRight" ? 20 : 0;
         const dy = key === "ArrowUp" ? -20 : key === "ArrowDown" ? 20 : 0;

@@ -71,7 +71,10 @@ export class Overlay {
         }
     }
 
-    /** To screen readers, when the hand has come to rest. @param {string} words */
+    /**
+     * To screen readers, when the hand has come to rest.
+     * @param {string} words
+     */
     announce(words) {
         clearTimeout(this.#announceTimer);
         this.#announceTimer = window.setTimeout(() => {

@@ -210,7 +210,10 @@ export class Renderer {
         return pixels;
     }
 
-    /** What is on the canvas; only right after `draw`, in the same task. @returns {Uint8Array} RGBA, from the top */
+    /**
+     * What is on the canvas; only right after `draw`, in the same task.
+     * @returns {Uint8Array} RGBA, from the top
+     */
     canvasPixels() {
         return this.#read(this.canvas.width, this.canvas.height);
     }

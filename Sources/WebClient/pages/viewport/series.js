@@ -68,7 +68,10 @@ export async function loadSeries(fetch, uid) {
     return new Series(await response.json());
 }
 
-/** The server's words for a refusal. @param {Response} response @returns {Promise<string>} */
+/**
+ * The server's words for a refusal.
+ * @param {Response} response @returns {Promise<string>}
+ */
 export async function reason(response) {
     try {
         const message = (await response.json())?.error?.message;

@@ -58,9 +58,15 @@ export class Viewport extends EventTarget {
     #series = null;
     /** @type {FrameStore | null} */
     #frames = null;
-    /** What the room shows. @type {State} */
+    /**
+     * What the room shows.
+     * @type {State}
+     */
     #shared = { study: "", series: "" };
-    /** What is shown here. @type {State} */
+    /**
+     * What is shown here.
+     * @type {State}
+     */
     #local = { study: "", series: "" };
     #isSteering = false;
     #isFollowing = true;
@@ -122,7 +128,10 @@ export class Viewport extends EventTarget {
 
     // MARK: - For the page
 
-    /** The state of what is shown here, as the room knows it. @returns {State} */
+    /**
+     * The state of what is shown here, as the room knows it.
+     * @returns {State}
+     */
     get state() {
         return structuredClone(this.#local);
     }
@@ -173,7 +182,10 @@ export class Viewport extends EventTarget {
         }
     }
 
-    /** What the room shows has changed. @param {Patch} patch */
+    /**
+     * What the room shows has changed.
+     * @param {Patch} patch
+     */
     apply(patch) {
         const taken = /** @type {any} */ ({});
         for (const group of groups) {
@@ -187,7 +199,10 @@ export class Viewport extends EventTarget {
         this.#changed();
     }
 
-    /** Whether gestures here move what the room shows. @param {boolean} isSteering */
+    /**
+     * Whether gestures here move what the room shows.
+     * @param {boolean} isSteering
+     */
     setSteering(isSteering) {
         this.#isSteering = isSteering;
     }
@@ -203,7 +218,10 @@ export class Viewport extends EventTarget {
         if (isFollowing !== wasFollowing) this.#tellFollowing();
     }
 
-    /** Somebody else's pointer; x and y null: it is gone. @param {RemotePointer} pointer */
+    /**
+     * Somebody else's pointer; x and y null: it is gone.
+     * @param {RemotePointer} pointer
+     */
     showPointer(pointer) {
         this.overlay.setPointer(pointer);
         this.#placePointers();
@@ -286,7 +304,10 @@ export class Viewport extends EventTarget {
         return this.#series?.images[this.#index];
     }
 
-    /** A gesture here: show it, stop following, tell the page. @param {Patch} patch */
+    /**
+     * A gesture here: show it, stop following, tell the page.
+     * @param {Patch} patch
+     */
     #change(patch) {
         Object.assign(this.#local, patch);
         for (const group of /** @type {(keyof Patch)[]} */ (Object.keys(patch))) {
@@ -327,7 +348,10 @@ export class Viewport extends EventTarget {
         this.options.onPatch?.(structuredClone(patch), { final });
     }
 
-    /** The same view in the patient, for viewports that are linked by position. @param {Set<keyof Patch>} told @returns {Patch} */
+    /**
+     * The same view in the patient, for viewports that are linked by position.
+     * @param {Set<keyof Patch>} told @returns {Patch}
+     */
     #patientGeometry(told) {
         const image = this.#image;
         if (!image || !(told.has("image") || told.has("area") || told.has("orientation"))) return {};
@@ -614,7 +638,10 @@ function message(error) {
     return error instanceof Error ? error.message : String(error);
 }
 
-/** Once per document; a pop-out is a document of its own. @param {Document} target */
+/**
+ * Once per document; a pop-out is a document of its own.
+ * @param {Document} target
+ */
 function addStylesheet(target) {
     const href = new URL("./viewport.css", import.meta.url).href;
     if ([...target.styleSheets].some((sheet) => sheet.href === href)) return;

@@ -2,7 +2,10 @@
 
 /** @typedef {import("./series.js").Voi} Voi */
 
-/** Modality value to brightness, 0 to 1; the shader computes the same. @param {Voi} voi @param {number} value @returns {number} */
+/**
+ * Modality value to brightness, 0 to 1; the shader computes the same.
+ * @param {Voi} voi @param {number} value @returns {number}
+ */
 export function brightness(voi, value) {
     const { center, width } = voi;
     switch (voi.function) {
@@ -49,7 +52,10 @@ export function presets(modality, image) {
     ].slice(0, 9);
 }
 
-/** Only what is shared. @param {Voi} voi @returns {Voi} */
+/**
+ * Only what is shared.
+ * @param {Voi} voi @returns {Voi}
+ */
 export function plain(voi) {
     return { center: voi.center, width: voi.width, function: voi.function };
 }
@@ -65,7 +71,10 @@ export function dragged(voi, dx, dy) {
     return { center, width, function: voi.function };
 }
 
-/** Nobody wants a width of 403.71936; a narrow window needs its digits. @param {number} value @param {number} width */
+/**
+ * Nobody wants a width of 403.71936; a narrow window needs its digits.
+ * @param {number} value @param {number} width
+ */
 function tidy(value, width) {
     const digits = Math.max(0, 3 - Math.floor(Math.log10(Math.max(width, 1e-9))));
     return Number(value.toFixed(Math.min(digits, 12)));

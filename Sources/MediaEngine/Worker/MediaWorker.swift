@@ -1,0 +1,243 @@
+// One worker: the actor that sits on its event loop, owns its sockets and rooms, and answers signalling.
+import Forwarding
+import Glibc
+import PacketRing
+import PeerTransport
+import WireFormats
+
+actor MediaWorker {
+    nonisolated let loop: EventLoop
+    nonisolated let udpPort: UInt16
+    nonisolated let tcpPort: UInt16
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    let configuration: MediaEngineConfiguration
+    let certificate: DTLSCertificate
+    let candidates: [ICECandidate]
+    private let events: AsyncStream<MediaEvent>.Continuation
+    private let socket: DatagramSocket
+    private let listener: FramedTCPListener?
+    var core: WorkerCore
+    private var registration: EventLoop.Registration?
+    private var waitsForRoom = false
+    private var recorderDue: UInt64 = .max
+    private var isShutDown = false
+
+    // Control.
+    var rooms: [String: RoomEntry] = [:]
+    var roomNames: [Int32: String] = [:]
+    var nextRoom: Int32 = 1
+    var nextOrder: UInt64 = 1
+    var nextRecorderTrack: UInt32 = 1
+    /// Which participant a link or a track belongs to.
+    var owners: [Int32: (room: String, peer: String)] = [:]
+    var trackOwners: [Int32: (room: String, peer: String, stream: String)] = [:]
+
+    init(configuration: MediaEngineConfiguration, events: AsyncStream<MediaEvent>.Continuation) throws {
+        self.configuration = configuration
+        self.events = events
+        loop = try EventLoop(name: "media-0")
+        certificate = try DTLSCertificate()
+        let socket = try MediaWorker.openSocket(configuration)
+        udpPort = socket.localAddress.port
+        if configuration.tcpPort != 0 {
+            var limits = FramedTCPLimits()
+            limits.connections = configuration.limits.connections
+            listener = try FramedTCPListener(
+                binding: try MediaWorker.bindAddress(configuration, port: configuration.tcpPort), loop: loop,
+                limits: limits)
+        } else {
+            listener = nil
+        }
+        tcpPort = listener?.localAddress.port ?? 0
+        candidates =
+            LocalCandidates(
+                bound: configuration.bindAddress, announced: configuration.announcedAddresses, udpPort: udpPort,
+                tcpPort: tcpPort
+            ).list
+        let now = MonotonicClock.now()
+        core = WorkerCore(
+            socket: socket, now: now, wallClockOffset: MediaWorker.wallClockOffset(now: now),
+            seed: UInt64.random(in: .min ... .max), limits: configuration.limits)
+        self.socket = socket
+    }
+
+    private static func bindAddress(_ configuration: MediaEngineConfiguration, port: UInt16) throws -> SocketAddress {
+        guard let address = SocketAddress(configuration.bindAddress, port: port) else {
+            throw SystemCallError(call: "bind \(configuration.bindAddress)", code: EINVAL)
+        }
+        return address
+    }
+
+    private static func openSocket(_ configuration: MediaEngineConfiguration) throws -> DatagramSocket {
+        let address = try bindAddress(configuration, port: configuration.udpPort)
+        if address.family == .v6, address.isUnspecified { return try DatagramSocket.bindAny(port: address.port) }
+        return try DatagramSocket(binding: address)
+    }
+
+    private static func wallClockOffset(now: UInt64) -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let wall = UInt64(clamping: time.tv_sec) * 1_000_000_000 + UInt64(clamping: time.tv_nsec)
+        return wall &- now
+    }
+
+    /// The first job on the loop.
+    func begin() {
+        do {
+            try start()
+        } catch {
+            // Only a process without descriptors gets here; without its sockets the worker serves nobody.
+            shutdown()
+        }
+    }
+
+    private func start() throws {
+        registration = try loop.register(socket.descriptor, for: .readable) { [unowned self] readiness in
+            assumeIsolated { $0.socketIsReady(readiness) }
+        }
+        loop.onDeadline = { [unowned self] now in assumeIsolated { $0.handleTimeout(now: now) } }
+        loop.endOfTurn = { [unowned self] now in assumeIsolated { $0.endTurn(now: now) } }
+        guard let listener else { return }
+        listener.onFrame = { [unowned self] connection, frame, now in
+            let handed = HandedOver(connection: connection, frame: frame)
+            assumeIsolated { $0.core.receive(handed.frame, on: handed.connection, now: now) }
+        }
+        listener.onClose = { [unowned self] connection, _ in
+            let handed = HandedOver(connection: connection, frame: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            assumeIsolated { $0.core.connectionClosed(handed.connection) }
+        }
+        try listener.start()
+    }
+
+    /// What the loop's own thread hands to itself: isolation checking cannot see that no thread is crossed.
+    private struct HandedOver: @unchecked Sendable {
+        let connection: FramedTCPConnection
+        let frame: UnsafeMutableRawBufferPointer
+    }
+
+    // MARK: - Turns of the loop
+
+    private func socketIsReady(_ readiness: Readiness) {
+        if readiness.contains(.writable), waitsForRoom { flush() }
+        if readiness.contains(.readable) || readiness.contains(.error) { core.receive(from: socket, now: loop.now) }
+    }
+
+    private func handleTimeout(now: UInt64) {
+        core.handleTimeout(now: now)
+        listener?.handleTimeout(now: now)
+        if now >= recorderDue { serveRecorders(now: now) }
+    }
+
+    /// Whatever happened in this turn: what it produced leaves now, together.
+    private func endTurn(now: UInt64) {
+        guard !isShutDown else { return }
+        core.sendPending(now: now)
+        flush()
+        handleTransportEvents(now: now)
+        handleNotices(now: now)
+        core.sendPending(now: now)
+        flush()
+        var deadline = min(core.nextDeadline, recorderDue)
+        if let listener { deadline = min(deadline, listener.nextDeadline) }
+        loop.deadline = deadline
+    }
+
+    private func flush() {
+        let isBlocked = core.sendQueue.flush() == .blocked
+        guard isBlocked != waitsForRoom, let registration else { return }
+        waitsForRoom = isBlocked
+        loop.modify(registration, for: isBlocked ? [.readable, .writable] : .readable)
+    }
+
+    private func handleTransportEvents(now: UInt64) {
+        while !core.transportEvents.isEmpty {
+            let event = core.transportEvents.removeFirst()
+            switch event {
+            case .connected(let id):
+                guard let (room, peer) = owners[id] else { continue }
+                rooms[room]?.peers[peer]?.isConnected = true
+                events.yield(.connected(room: room, peer: peer))
+            case .ended(let id, let reason):
+                guard let (room, peer) = owners[id] else { continue }
+                remove(peer: peer, room: room)
+                events.yield(.disconnected(room: room, peer: peer, reason: reason))
+            }
+        }
+    }
+
+    private func handleNotices(now: UInt64) {
+        for notice in core.forwarder.takeNotices() {
+            switch notice {
+            case .trackFlowing(let track, let isFlowing):
+                guard let owner = trackOwners[track] else { continue }
+                events.yield(
+                    .streamFlowing(room: owner.room, peer: owner.peer, stream: owner.stream, flowing: isFlowing))
+            case .codecChanged(let track): codecChanged(track, now: now)
+            case .levels(let room, let levels): report(levels, room: room)
+            case .senderReport(let track, let layer, let ssrc, let clock):
+                record(clock, ssrc: ssrc, track: track, layer: layer)
+            case .sourceEnded: continue
+            }
+        }
+    }
+
+    private func report(_ levels: [TrackLevel], room: Int32) {
+        guard let name = roomNames[room] else { return }
+        var loudest: [String: Int] = [:]
+        for level in levels {
+            guard let owner = trackOwners[level.track] else { continue }
+            loudest[owner.peer] = max(loudest[owner.peer] ?? 0, Int(level.level))
+        }
+        if !loudest.isEmpty { events.yield(.audioLevels(room: name, levels: loudest)) }
+    }
+
+    func emit(_ event: MediaEvent) { events.yield(event) }
+
+    func setRecorderDeadline(_ deadline: UInt64) { recorderDue = deadline }
+
+    var tcpConnectionCount: Int { listener?.connectionCount ?? 0 }
+
+    // MARK: - Leaving
+
+    func closePeer(room: String, peer: String, reason: String) {
+        guard rooms[room]?.peers[peer] != nil else { return }
+        remove(peer: peer, room: room)
+    }
+
+    func closeRoom(_ room: String) {
+        guard let entry = rooms[room] else { return }
+        stopRecording(room: room)
+        for peer in entry.peers.keys { remove(peer: peer, room: room) }
+        forgetIfEmpty(room)
+    }
+
+    func shutdown() {
+        guard !isShutDown else { return }
+        for room in Array(rooms.keys) { closeRoom(room) }
+        core.sendPending(now: loop.now)
+        flush()
+        isShutDown = true
+        listener?.stop()
+        if let registration { loop.deregister(registration) }
+        registration = nil
+        events.finish()
+        loop.deadline = .max
+    }
+
+    /// Takes the peer out of its room; what it published leaves the others' sections.
+    func remove(peer: String, room: String) {
+        guard let entry = rooms[room]?.peers.removeValue(forKey: peer) else { return }
+        for track in entry.published { retire(track) }
+        owners[entry.id] = nil
+        core.removeLink(entry.id)
+        assignSections(room: room, except: nil)
+        forgetIfEmpty(room)
+    }
+
+    func forgetIfEmpty(_ room: String) {
+        guard let entry = rooms[room], entry.peers.isEmpty, entry.ring == nil else { return }
+        rooms[room] = nil
+        roomNames[entry.id] = nil
+    }
+}

@@ -1,0 +1,117 @@
+// What the control side of a worker knows of its rooms: names, declarations, sections and subscriptions.
+import Forwarding
+import PacketRing
+import WireFormats
+
+/// A stream that a peer publishes.
+struct PublishedTrack {
+    let mid: String
+    let stream: String
+    let kind: StreamKind
+    var role: String
+    let track: Int32
+    /// What its packets are at present.
+    var codec: NegotiatedCodec
+    /// Everything its payload types may be.
+    var codecs: [NegotiatedCodec]
+    var section: PublishedSection
+    /// In the room's order of publication.
+    let order: UInt64
+}
+
+/// A section on which a peer receives.
+struct ReceiveSection {
+    let mid: String
+    let kind: StreamKind
+    let stream: Int32
+    let ssrc: UInt32
+    let retransmissionSSRC: UInt32
+    var codecs: [NegotiatedCodec]
+    /// The track that it carries.
+    var track: Int32?
+    var participant: String?
+    var streamName: String?
+
+    func codec(carrying other: NegotiatedCodec) -> NegotiatedCodec? {
+        codecs.first { $0.carriesSameBits(as: other) }
+    }
+
+    var assignment: SectionAssignment {
+        SectionAssignment(mid: mid, kind: kind, participant: participant, stream: streamName)
+    }
+}
+
+struct PeerEntry {
+    let name: String
+    let id: Int32
+    /// From its descriptions: another one is another peer connection.
+    let sessionID: String
+    let fingerprint: [UInt8]
+    var remoteUfrag: String
+    var remotePassword: String
+    var localUfrag: String
+    var localPassword: String
+    let setup: SetupRole
+    let answerID: UInt64
+    var answerVersion: UInt64 = 0
+    var firstMid = "0"
+    var subscription = Subscription.none
+    var published: [PublishedTrack] = []
+    var sections: [ReceiveSection] = []
+    var needed = SectionsNeeded()
+    var isConnected = false
+
+    var publishedStreams: [PublishedStream] {
+        published.map {
+            PublishedStream(mid: $0.mid, stream: $0.stream, kind: $0.kind, codec: $0.codec.name, role: $0.role)
+        }
+    }
+}
+
+struct RoomEntry {
+    let name: String
+    let id: Int32
+    var peers: [String: PeerEntry] = [:]
+    var ring: PacketRing?
+}
+
+extension CodecKind {
+    init(name: String, kind: StreamKind) {
+        switch (name.lowercased(), kind) {
+        case ("opus", .audio): self = .opus
+        case ("vp8", .video): self = .vp8
+        case ("vp9", .video): self = .vp9
+        case ("h264", .video): self = .h264
+        case ("av1", .video): self = .av1
+        case (_, .audio): self = .otherAudio
+        case (_, .video): self = .otherVideo
+        }
+    }
+}
+
+extension HeaderExtensionKind {
+    init(_ uri: HeaderExtensionURI) {
+        self =
+            switch uri {
+            case .mid: .mid
+            case .streamIdentifier: .streamID
+            case .repairedStreamIdentifier: .repairedStreamID
+            case .transportWideCongestionControl: .transportSequence
+            case .absoluteSendTime: .absoluteSendTime
+            case .audioLevel: .audioLevel
+            case .videoOrientation: .videoOrientation
+            case .dependencyDescriptor: .dependencyDescriptor
+            case .absoluteCaptureTime: .absoluteCaptureTime
+            }
+    }
+}
+
+extension StreamKind {
+    init?(_ kind: MediaKind) {
+        switch kind {
+        case .audio: self = .audio
+        case .video: self = .video
+        case .application: return nil
+        }
+    }
+}
