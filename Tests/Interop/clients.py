@@ -9,9 +9,9 @@ import http.client
 import itertools
 import json
 import pathlib
-import subprocess
 import time
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -68,13 +68,13 @@ def sign(claims, secret, algorithm="HS256"):
 
 
 @dataclass
-class Server:
+class Target:
+    """The server under test."""
+
     url: str
-    token_command: list
-    udp_port: int
-    tcp_port: int
+    media_port: int
     secret_file: pathlib.Path
-    log: pathlib.Path | None = None
+    mint: Callable
 
     @property
     def socket_url(self):
@@ -82,13 +82,12 @@ class Server:
 
     def is_healthy(self):
         try:
-            return request(f"{self.url}/healthz", timeout=2).status == 200
+            return request(f"{self.url}/healthz", timeout=5).status == 200
         except OSError:
             return False
 
     def token(self, room, role="chair", name="Test", kind="broadcast"):
-        command = [*self.token_command, "--room", room, "--role", role, "--name", name, "--kind", kind]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+        return self.mint(room, role=role, name=name, kind=kind)
 
     def claims(self, room, **changes):
         claims = {"room": room, "sub": "tester", "name": "Test", "role": "chair", "exp": int(time.time()) + 600}
@@ -227,7 +226,7 @@ class Player:
                     self.sizes.add((frame.width, frame.height))
                 else:
                     self.sound_frames += 1
-                    self.loudness = max(self.loudness, max(bytes(frame.planes[0])[1::2], key=lambda b: min(b, 255 - b)))
+                    self.loudness = max(self.loudness, *(min(b, 255 - b) for b in bytes(frame.planes[0])[1::2]))
         except MediaStreamError:
             pass
 

@@ -293,9 +293,9 @@ def test_random_bytes_on_every_port_harm_nobody(server):
             await player.until(lambda one: one.levels)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
                 for body in packets(5000):
-                    datagrams.sendto(body, ("127.0.0.1", server.udp_port))
+                    datagrams.sendto(body, ("127.0.0.1", server.media_port))
             http = int(server.url.rsplit(":", 1)[1])
-            for port in (server.tcp_port, http):
+            for port in (server.media_port, http):
                 for body in packets(60):
                     with socket.create_connection(("127.0.0.1", port), timeout=3) as stream:
                         try:
@@ -336,7 +336,7 @@ def test_ten_thousand_stun_requests_with_a_wrong_fragment_amplify_nothing(server
         for number in range(10_000):
             message = stun_request(f"w{number:05d}", generator)
             sizes.add(len(message))
-            one.sendto(message, ("127.0.0.1", server.udp_port))
+            one.sendto(message, ("127.0.0.1", server.media_port))
             sent += len(message)
             received += drain(one, max(sizes))
         end = time.monotonic() + 1
@@ -397,7 +397,7 @@ def test_slow_connections_do_not_keep_others_out(server):
         for one in held:
             one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         assert server.is_healthy()
-        media = [socket.create_connection(("127.0.0.1", server.tcp_port), timeout=3) for _ in range(50)]
+        media = [socket.create_connection(("127.0.0.1", server.media_port), timeout=3) for _ in range(50)]
         held += media
         for one in media:
             one.sendall(b"\x05")

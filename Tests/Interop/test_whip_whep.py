@@ -95,7 +95,7 @@ def test_replayed_media_does_no_harm(server):
 
     async def run():
         room = server.new_room()
-        async with Replaying(("127.0.0.1", server.udp_port), host=host_address(), duplicate=100) as relay:
+        async with Replaying(("127.0.0.1", server.media_port), host=host_address(), duplicate=100) as relay:
             publisher = Publisher(f"{server.url}/whip/{room}/theatre", server.token(room, "device"), audio=False)
             player = Player(f"{server.url}/whep/{room}/theatre", server.token(room, "observer"), kinds=["video"])
             try:
@@ -117,7 +117,7 @@ def test_replayed_media_does_no_harm(server):
 def test_pictures_move_with_loss(server):
     async def run():
         room = server.new_room()
-        async with Relay(("127.0.0.1", server.udp_port), host=host_address(), loss=2, delay=20) as relay:
+        async with Relay(("127.0.0.1", server.media_port), host=host_address(), loss=2, delay=20) as relay:
             publisher = Publisher(f"{server.url}/whip/{room}/theatre", server.token(room, "device"), width=640, height=360)
             player = Player(f"{server.url}/whep/{room}/theatre", server.token(room, "observer"))
             try:
