@@ -78,7 +78,8 @@ extension Forwarder {
         }
         encoding.pointee.unwrapper.advance(to: position)
         encoding.pointee.staleRun = 0
-        encoding.pointee.notePacket(now: now)
+        // Padding alone probes a path; it does not make a layer flow.
+        if header.payloadLength > 0 { encoding.pointee.notePacket(now: now) }
         encoding.pointee.statistics.record(
             position: position, timestamp: header.timestamp, bytes: packet.count, arrival: arrival,
             clockRate: encoding.pointee.clockRate, isRecovered: isRepair)
@@ -94,7 +95,7 @@ extension Forwarder {
             track.pointee.recorderTrack = 0
             notices.append(.codecChanged(track: trackID))
         }
-        if track.pointee.best < 0 { choose(encodingID, forTrack: trackID, now: now) }
+        if track.pointee.best < 0, header.payloadLength > 0 { choose(encodingID, forTrack: trackID, now: now) }
         guard !track.pointee.isMuted else { return refuse(.muted) }
         if !track.pointee.isVideo, found.hasLevel {
             track.pointee.loudness = max(track.pointee.loudness, found.loudness)
