@@ -12,7 +12,10 @@ extension Forwarder {
         counters.packetsReceived &+= 1
         var found = FoundExtensions()
         found.scan(header, in: UnsafeRawBufferPointer(packet), kinds: peer)
-        if found.hasTransportSequence { peer.pointee.arrivals.record(found.transportSequence, arrival: arrival) }
+        if found.hasTransportSequence {
+            peer.pointee.arrivals.record(found.transportSequence, arrival: arrival)
+            if peer.pointee.usesTransportFeedback { fastDue = min(fastDue, peer.pointee.arrivals.nextDeadline) }
+        }
 
         let source: Int32
         if let known = peer.pointee.sources.find(UInt64(header.ssrc)) {
@@ -23,7 +26,6 @@ extension Forwarder {
             case .refused(let reason): return refuse(reason)
             }
         }
-        if fastDue == .max { fastDue = now &+ Forwarder.fastTick }
 
         let encodingID = source >> 1
         var start = 0
@@ -86,7 +88,9 @@ extension Forwarder {
         if encoding.pointee.usesNack {
             if encoding.pointee.nack.receive(position, now: now) == .lostTooMuch, track.pointee.isVideo {
                 encoding.pointee.keyFrameRequester.request(now: now)
+                fastDue = now
             }
+            if encoding.pointee.nack.missingCount > 0 { fastDue = min(fastDue, now &+ NackGenerator.reorderingDelay) }
         }
         if format.codec != track.pointee.codec || header.payloadType != track.pointee.payloadType {
             track.pointee.codec = format.codec
