@@ -127,13 +127,14 @@ package struct SendQueue: ~Copyable {
         guard length > 0, length <= reserved else { return }
         reserved = 0
         if extends(reservedFor, length) {
-            let index = count - 1
-            groups[index].isClosed = length < groups[index].segmentSize
-            groups[index].segments += 1
-            groups[index].bytes += length
-            vectors[index].iov_len += length
+            var group = groups[count - 1]
+            group.isClosed = length < group.segmentSize
+            group.segments += 1
+            group.bytes += length
+            groups[count - 1] = group
+            vectors[count - 1].iov_len = group.bytes
             // One segment with a segment size costs more than a plain send, so the second one turns it on.
-            if groups[index].segments == 2 { setSegmentation(index) }
+            if group.segments == 2 { setSegmentation(count - 1) }
         } else if count < capacity {
             (groups + count).initialize(
                 to: Group(destination: reservedFor, segmentSize: length, segments: 1, bytes: length, isClosed: false))
@@ -202,16 +203,17 @@ package struct SendQueue: ~Copyable {
     /// Sends a group's datagrams one by one; false when the socket's buffer filled up on the way.
     private mutating func sendPlain(_ index: Int) -> Bool {
         clearSegmentation(index)
-        while groups[index].segments > 0 {
-            let length = min(groups[index].segmentSize, groups[index].bytes)
+        let group = groups + index
+        while group.pointee.segments > 0 {
+            let length = min(group.pointee.segmentSize, group.pointee.bytes)
             let base = vectors[index].iov_base
             vectors[index].iov_len = length
             let sent = clinux_sendmsg(descriptor, &headers[index].msg_hdr)
             counters.systemCalls &+= 1
             if sent == -EINTR { continue }
             if sent == -EAGAIN || sent == -ENOBUFS {
-                vectors[index].iov_len = groups[index].bytes
-                if groups[index].segments > 1 { setSegmentation(index) }
+                vectors[index].iov_len = group.pointee.bytes
+                if group.pointee.segments > 1 { setSegmentation(index) }
                 return false
             }
             if sent >= 0 {
@@ -222,8 +224,8 @@ package struct SendQueue: ~Copyable {
                 counters.dropped &+= 1
             }
             vectors[index].iov_base = base.map { $0 + length }
-            groups[index].bytes -= length
-            groups[index].segments -= 1
+            group.pointee.bytes -= length
+            group.pointee.segments -= 1
         }
         return true
     }

@@ -64,6 +64,13 @@ package struct PacketStatuses: Sequence, IteratorProtocol {
         while remaining > 0 {
             guard let word = walk.read16() else { return nil }
             var chunk = StatusChunk(word)
+            if let run = chunk.run {
+                // A few bytes can announce thousands of packets: count them, don't walk them.
+                let told = Swift.min(remaining, run.length)
+                remaining &-= told
+                deltaBytes &+= told &* run.symbol.deltaLength
+                continue
+            }
             while remaining > 0, let symbol = chunk.next() {
                 remaining &-= 1
                 deltaBytes &+= symbol.deltaLength
@@ -125,6 +132,12 @@ private struct StatusChunk {
             bits = word << 2
             left = 7
         }
+    }
+
+    /// All of a run-length chunk at once; nil for vectors.
+    var run: (symbol: StatusSymbol, length: Int)? {
+        guard width == 0, let symbol = StatusSymbol(rawValue: UInt8(truncatingIfNeeded: bits)) else { return nil }
+        return (symbol, Int(left))
     }
 
     mutating func next() -> StatusSymbol? {

@@ -75,7 +75,7 @@ private func exerciseTransportFeedback(_ bytes: UnsafeRawBufferPointer) {
     var time: Int64 = 0
     var arrivals: [TransportArrival] = []
     while arrivals.count < 300, let gap = reader.read8(), let step = reader.read16() {
-        sequence &+= 1 + (gap > 250 ? UInt16(gap - 250) * 1000 : UInt16(gap & 0x0F))
+        sequence &+= 1 + (gap == 255 ? 1000 : UInt16(gap & 0x0F))
         time += Int64(Int16(bitPattern: step)) * (gap & 0x10 != 0 ? 500 : 10)
         arrivals.append(TransportArrival(sequence: sequence, arrival: max(0, time)))
     }

@@ -1,0 +1,94 @@
+// The panel of statistics: the path of the packets and a line per stream.
+
+import { KeyedList, h, setText } from "../shared/dom.js";
+import { rate } from "../shared/format.js";
+import { StatisticsReader } from "../shared/media-statistics.js";
+import { streamRoleName } from "../shared/words.js";
+
+/** @typedef {import("./room-view.js").RoomView} RoomView */
+/** @typedef {import("../shared/media-statistics.js").StreamStatistics} StreamStatistics */
+
+const interval = 1_000;
+
+export class StatisticsPanel {
+    title = "Connection";
+    #reader = new StatisticsReader();
+    #timer = 0;
+
+    /** @param {RoomView} room */
+    constructor(room) {
+        this.room = room;
+        this.facts = h("dl", { class: "facts" });
+        this.streams = h("ul", { class: "stream-statistics" });
+        this.element = h("div", { class: "panel-body scroll" }, this.facts, this.streams);
+        this.list = new KeyedList(this.streams, {
+            key: (/** @type {StreamStatistics} */ stream) => stream.key,
+            create: () => h("li", {}, h("div", { class: "line" }, h("strong"), h("span", { class: "numeric" })), h("span", { class: "small faint numeric" })),
+            update: (row, stream) => this.#row(row, stream),
+        });
+    }
+
+    render() {
+        if (this.#timer) return;
+        const look = async () => {
+            if (!this.element.isConnected) {
+                this.#timer = 0;
+                return;
+            }
+            await this.#read();
+            this.#timer = window.setTimeout(look, interval);
+        };
+        this.#timer = window.setTimeout(look, 0);
+    }
+
+    async #read() {
+        const { connection, media } = this.room.call;
+        const { path, streams } = await this.#reader.read(media);
+        const milliseconds = (/** @type {number} */ value) => (Number.isFinite(value) ? `${Math.round(value)} ms` : "–");
+        this.#facts([
+            ["Media", `${media.state}, ${path.transport}`],
+            ["Round trip", `${milliseconds(path.roundTrip)} media, ${milliseconds(connection.roundTrip)} signalling`],
+            ["Receiving", rate(path.incoming)],
+            ["Sending", `${rate(path.outgoing)} of ${rate(path.available)} available`],
+            ["Here", path.local],
+            ["Server", path.remote],
+            ["Encryption", path.encryption || "–"],
+        ]);
+        streams.sort((a, b) => order(a).localeCompare(order(b)));
+        this.list.render(streams);
+    }
+
+    /** @param {[string, string][]} facts */
+    #facts(facts) {
+        for (const [index, [term, value]] of facts.entries()) {
+            let row = this.facts.children[index];
+            if (!row) {
+                row = h("div", {}, h("dt"), h("dd", { class: "numeric" }));
+                this.facts.append(row);
+            }
+            setText(/** @type {Element} */ (row.children[0]), term);
+            setText(/** @type {Element} */ (row.children[1]), value);
+        }
+    }
+
+    /**
+     * @param {HTMLElement} row
+     * @param {StreamStatistics} stream
+     */
+    #row(row, stream) {
+        const { model } = this.room.call;
+        const [strong, bits] = /** @type {HTMLElement} */ (row.firstElementChild).children;
+        const who = stream.participant ? model.name(stream.participant) : "You";
+        const role = model.state.participants[stream.participant ?? model.self]?.streams[stream.stream]?.role;
+        const what = role ? streamRoleName(role) : stream.stream;
+        setText(/** @type {Element} */ (strong), `${who} · ${what}${stream.layer ? ` (${stream.layer})` : ""}`);
+        setText(/** @type {Element} */ (bits), `${stream.direction === "in" ? "↓" : "↑"} ${rate(stream.bitsPerSecond)}`);
+        const picture = stream.kind === "video" && stream.width ? `${stream.width}×${stream.height}, ${Math.round(stream.framesPerSecond)} fps` : "";
+        const parts = [stream.codec, picture, `loss ${(stream.loss * 100).toFixed(1)} %`, `jitter ${Math.round(stream.jitter)} ms`];
+        if (stream.freezes > 0) parts.push(`${stream.freezes} freezes`);
+        setText(/** @type {Element} */ (row.lastElementChild), parts.filter(Boolean).join(" · "));
+    }
+}
+
+/** @param {StreamStatistics} stream */
+const order = (stream) => `${stream.direction === "out" ? "0" : "1"} ${stream.participant ?? ""} ${stream.stream} ${stream.layer}`;

@@ -1,0 +1,147 @@
+// A participant in virtual time: publishes synthetic tracks as RTP through a lossy, jittery way into a packet ring.
+
+import Foundation
+import PacketRing
+
+/// One RTP stream of a sender with its own clock.
+struct StreamSpecification {
+    var track: UInt32
+    var encoding: UInt8 = 0
+    var ssrc: UInt32
+    var firstSequence: UInt16 = 65_500
+    var firstTimestamp: UInt32 = 0xFFFF_0000
+    var clockRate: UInt32
+    var payloadType: UInt8
+}
+
+/// What is on its way to the recorder.
+struct Delivery {
+    enum Content {
+        case packet([UInt8])
+        case report(SenderReportClock)
+        case declare(TrackDeclaration)
+        case ended
+    }
+    var arrival: UInt64
+    var order: Int
+    var track: UInt32
+    var encoding: UInt8
+    var content: Content
+}
+
+/// Turns frames into deliveries. All times are nanoseconds since the room opened.
+final class Sender {
+    let participant: String
+    /// The sender's clock runs faster than ours by this.
+    var drift: Double = 0
+    /// The sender's wall clock at session time 0.
+    var wallClock: UInt64 = 0xE8_0000_0000_0000_00
+    var delay: Int64 = 20_000_000
+    var jitter: Int64 = 10_000_000
+    var loss: Double = 0
+    private(set) var deliveries: [Delivery] = []
+    private(set) var lost = 0
+
+    private var chance: Chance
+    private var sequences: [UInt32: UInt16] = [:]
+    private var pictureIDs: [UInt32: Int] = [:]
+    private var order = 0
+
+    init(participant: String, seed: UInt64) {
+        self.participant = participant
+        chance = Chance(seed: seed)
+    }
+
+    func declare(
+        _ track: UInt32, stream: String, kind: String, role: String, codec: String, clockRate: UInt32,
+        payloadType: UInt8,
+        at time: Int64
+    ) {
+        let declaration = TrackDeclaration(
+            track: track, participant: participant, stream: stream, kind: kind, role: role, codec: codec,
+            clockRate: clockRate, channels: kind == "audio" ? 2 : 0, payloadType: payloadType)
+        add(time, track, 0, .declare(declaration))
+    }
+
+    func end(_ track: UInt32, at time: Int64) { add(time, track, 0, .ended) }
+
+    /// The sender's own clock at a moment of ours.
+    private func senderTime(_ time: Int64) -> Double { Double(time) * (1 + drift) }
+
+    private func timestamp(_ stream: StreamSpecification, _ time: Int64) -> UInt32 {
+        stream.firstTimestamp &+ UInt32(truncatingIfNeeded: Int64(senderTime(time) * Double(stream.clockRate) / 1e9))
+    }
+
+    func report(_ stream: StreamSpecification, at time: Int64) {
+        let nanoseconds = senderTime(time)
+        let seconds = UInt64(nanoseconds / 1e9)
+        let fraction = (nanoseconds / 1e9 - Double(seconds)) * 4_294_967_296
+        let ntp = wallClock &+ seconds << 32 &+ UInt64(fraction)
+        let clock = SenderReportClock(ssrc: stream.ssrc, ntp: ntp, rtp: timestamp(stream, time))
+        add(arrival(time), stream.track, stream.encoding, .report(clock))
+    }
+
+    func sendOpus(_ packet: [UInt8], _ stream: StreamSpecification, at time: Int64) {
+        send([packet], stream, at: time)
+    }
+
+    /// RFC 7741 with a 15-bit picture id, at most 1000 bytes a packet.
+    func sendVP8(_ frame: [UInt8], _ stream: StreamSpecification, at time: Int64) {
+        let picture = (pictureIDs[stream.ssrc] ?? 32_760) & 0x7FFF
+        pictureIDs[stream.ssrc] = picture + 1
+        var payloads: [[UInt8]] = []
+        for start in stride(from: 0, to: frame.count, by: 1000) {
+            let descriptor: [UInt8] = [
+                start == 0 ? 0x90 : 0x80, 0x80, 0x80 | UInt8(picture >> 8), UInt8(picture & 0xFF),
+            ]
+            payloads.append(descriptor + frame[start..<min(frame.count, start + 1000)])
+        }
+        send(payloads, stream, at: time)
+    }
+
+    /// One frame in packets with one timestamp; the last carries the marker.
+    func send(_ payloads: [[UInt8]], _ stream: StreamSpecification, at time: Int64) {
+        for (index, payload) in payloads.enumerated() {
+            let sequence = sequences[stream.ssrc] ?? stream.firstSequence
+            sequences[stream.ssrc] = sequence &+ 1
+            let stamp = timestamp(stream, time)
+            let marker: UInt8 = index == payloads.count - 1 && stream.clockRate == 90_000 ? 0x80 : 0
+            var packet: [UInt8] = [0x80, marker | stream.payloadType]
+            for shift in [8, 0] { packet.append(UInt8(truncatingIfNeeded: sequence >> UInt16(shift))) }
+            for shift in [24, 16, 8, 0] { packet.append(UInt8(truncatingIfNeeded: stamp >> UInt32(shift))) }
+            for shift in [24, 16, 8, 0] { packet.append(UInt8(truncatingIfNeeded: stream.ssrc >> UInt32(shift))) }
+            if chance.happens(loss) {
+                lost += 1
+                continue
+            }
+            // Packets of a frame leave 0.2 ms apart.
+            add(arrival(time + Int64(index) * 200_000), stream.track, stream.encoding, .packet(packet + payload))
+        }
+    }
+
+    private func arrival(_ time: Int64) -> Int64 {
+        time + delay + (jitter > 0 ? Int64.random(in: 0...jitter, using: &chance) : 0)
+    }
+
+    private func add(_ time: Int64, _ track: UInt32, _ encoding: UInt8, _ content: Delivery.Content) {
+        deliveries.append(
+            Delivery(arrival: UInt64(max(0, time)), order: order, track: track, encoding: encoding, content: content))
+        order += 1
+    }
+}
+
+extension PacketRing {
+    func write(_ delivery: Delivery, opened: UInt64) {
+        let arrival = opened + delivery.arrival
+        switch delivery.content {
+        case .packet(let bytes):
+            _ = bytes.withUnsafeBytes {
+                write(packet: $0, track: delivery.track, encoding: delivery.encoding, arrival: arrival)
+            }
+        case .report(let clock):
+            senderReport(track: delivery.track, encoding: delivery.encoding, arrival: arrival, clock: clock)
+        case .declare(let declaration): declare(declaration, arrival: arrival)
+        case .ended: end(track: delivery.track, arrival: arrival)
+        }
+    }
+}
