@@ -204,11 +204,10 @@ struct WorkerCore: ~Copyable {
             address: transportAddress(paths[path].pointee.way))
         transmitControl(id)
         transportsDue = min(transportsDue, link.pointee.transport.nextDeadline)
+        selectPath(id)
         switch result {
-        case .consumed: break
-        case .pathSelected: selectPath(id)
+        case .consumed, .pathSelected: break
         case .connected:
-            selectPath(id)
             link.pointee.isConnected = true
             forwarder.setCanSend(id, true, now: now)
             transportEvents.append(.connected(id))
@@ -332,6 +331,7 @@ struct WorkerCore: ~Copyable {
             link.pointee.transport.forget(path: path.pointee.id)
             link.pointee.paths.removeAll { $0 == index }
             if wasSelected { link.pointee.destination = nil }
+            selectPath(path.pointee.link)
         }
         removePath(index)
     }

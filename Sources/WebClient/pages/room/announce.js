@@ -31,7 +31,8 @@ export function announce(text, options = {}) {
 export function toast(text, options = {}) {
     const { icon: symbol = "info", kind = "info", action, stay = false } = options;
     announce(text, { now: kind === "warning" });
-    const element = h("div", { class: `toast ${kind}` }, icon(kind === "warning" ? "warning" : symbol), h("span", { text }));
+    for (const same of toasts.querySelectorAll(".toast")) if (same.getAttribute("data-text") === text) same.remove();
+    const element = h("div", { class: `toast ${kind}`, data: { text } }, icon(kind === "warning" ? "warning" : symbol), h("span", { text }));
     const remove = () => element.remove();
     if (action) {
         element.append(

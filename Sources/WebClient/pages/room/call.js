@@ -69,7 +69,9 @@ export class Call extends EventTarget {
         });
         media.addEventListener("failed", (event) => {
             const { code, message } = /** @type {CustomEvent} */ (event).detail;
-            toast(`Sound and pictures could not be agreed on (${code}): ${message}`, { kind: "warning" });
+            console.warn(`negotiation failed (${code}): ${message}`);
+            const words = code === "browser" || /^\d+$/.test(code) ? "Trying again." : message;
+            toast(`Sound and pictures could not be set up. ${words}`, { kind: "warning" });
         });
     }
 

@@ -96,6 +96,17 @@ export class ImagingPanel {
     }
 
     /**
+     * @param {string} study
+     * @param {string} series
+     */
+    async #open(study, series) {
+        const { call } = this.room;
+        const opened = await call.perform("viewport.open", { viewport: mainViewport, study, series });
+        // On a narrow screen the panel lies over the picture it has just opened.
+        if (opened && window.matchMedia("(max-width: 52rem)").matches && call.model.panel === "imaging") call.model.togglePanel(null);
+    }
+
+    /**
      * @param {StudySummary} study
      * @param {SeriesSummary[]} series
      * @param {string} open
@@ -122,7 +133,7 @@ export class ImagingPanel {
             "button",
             {
                 type: "button", class: "series", disabled: !series.supported, data: { series: series.series },
-                onclick: () => void this.room.call.perform("viewport.open", { viewport: mainViewport, study: study.study, series: series.series }),
+                onclick: () => void this.#open(study.study, series.series),
             },
             h("span", { class: "chip accent", text: series.modality || "?" }),
             h(

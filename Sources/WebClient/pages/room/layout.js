@@ -2,6 +2,8 @@
 
 /** @typedef {import("./scene.js").Tile} Tile */
 /** @typedef {{ left: number, top: number, width: number, height: number, small: boolean }} Place */
+/** @typedef {{ left: number, top: number, width: number, height: number }} Area */
+/** @typedef {{ left: number, top: number, columns: number, rows: number, tileWidth: number, tileHeight: number }} Strip */
 /** @typedef {{ places: Map<string, Place>, more: { count: number, place: Place } | null }} Arrangement */
 
 const cameraShape = 16 / 9;
@@ -23,33 +25,62 @@ export function arrange(scene, width, height, gap) {
         const more = grid(scene.stage, area, gap, places);
         return { places, more };
     }
-    const { stageArea, stripArea } = divide(width, height, gap, scene.strip.length);
+    const { stageArea, strip } = divide(width, height, gap, scene.strip.length);
     grid(scene.stage, stageArea, gap, places);
-    const more = strip(scene.strip, stripArea, gap, places);
+    const more = fillStrip(scene.strip, strip, gap, places);
     return { places, more };
 }
 
 /**
- * The strip goes where it takes least from a 16:9 stage: beside it on a wide area, below it on a tall one.
+ * The strip goes where it takes least from a 16:9 stage: beside it on a wide area, below it otherwise.
  * @param {number} width
  * @param {number} height
  * @param {number} gap
  * @param {number} count
+ * @returns {{ stageArea: Area, strip: Strip }}
  */
 function divide(width, height, gap, count) {
-    const beside = Math.round(Math.min(Math.max(width * 0.16, 150), 420));
-    const below = Math.round(Math.min(Math.max(height * 0.18, 74), 240));
+    if (height > width * 1.15) return divideUpright(width, height, gap, count);
+    const beside = Math.round(Math.min(Math.max(width * 0.16, 150), 460));
+    const below = Math.round(Math.min(Math.max(height * 0.18, 74), 300));
     const stageBeside = fitted(width - beside - gap, height);
     const stageBelow = fitted(width, height - below - gap);
-    if (width > 600 && stageBeside >= stageBelow * 0.92 && count <= Math.max(3, Math.floor(height / (beside / cameraShape + gap)))) {
+    const besideTile = beside / cameraShape;
+    const rows = Math.max(1, Math.floor((height + gap) / (besideTile + gap)));
+    if (stageBeside >= stageBelow * 0.92 && count <= Math.max(3, rows)) {
         return {
             stageArea: { left: 0, top: 0, width: width - beside - gap, height },
-            stripArea: { left: width - beside, top: 0, width: beside, height },
+            strip: { left: width - beside, top: 0, columns: 1, rows, tileWidth: beside, tileHeight: besideTile },
         };
     }
+    const tileWidth = below * cameraShape;
+    const columns = Math.max(1, Math.floor((width + gap) / (tileWidth + gap)));
+    const used = Math.min(columns, count) * (tileWidth + gap) - gap;
     return {
         stageArea: { left: 0, top: 0, width, height: height - below - gap },
-        stripArea: { left: 0, top: height - below, width, height: below },
+        strip: { left: (width - used) / 2, top: height - below, columns, rows: 1, tileWidth, tileHeight: below },
+    };
+}
+
+/**
+ * A telephone held upright: a 16:9 stage leaves room for several rows of small pictures.
+ * @param {number} width
+ * @param {number} height
+ * @param {number} gap
+ * @param {number} count
+ * @returns {{ stageArea: Area, strip: Strip }}
+ */
+function divideUpright(width, height, gap, count) {
+    const columns = Math.min(count, width < 560 ? 3 : 4);
+    const tileWidth = Math.min((width - gap * (columns - 1)) / columns, width * 0.48);
+    const tileHeight = tileWidth / cameraShape;
+    const allowed = Math.max(1, Math.floor((height * 0.42) / (tileHeight + gap)));
+    const rows = Math.min(Math.ceil(count / columns), allowed);
+    const stripHeight = rows * (tileHeight + gap) - gap;
+    const used = columns * (tileWidth + gap) - gap;
+    return {
+        stageArea: { left: 0, top: 0, width, height: height - stripHeight - gap },
+        strip: { left: (width - used) / 2, top: height - stripHeight, columns, rows, tileWidth, tileHeight },
     };
 }
 
@@ -64,25 +95,19 @@ function fitted(width, height) {
 
 /**
  * @param {Tile[]} tiles
- * @param {{ left: number, top: number, width: number, height: number }} area
+ * @param {Strip} area
  * @param {number} gap
  * @param {Map<string, Place>} places
  */
-function strip(tiles, area, gap, places) {
-    const vertical = area.height > area.width;
-    const length = vertical ? area.height : area.width;
-    const tileWidth = vertical ? area.width : Math.round(area.height * cameraShape);
-    const tileHeight = vertical ? Math.round(area.width / cameraShape) : area.height;
-    const step = (vertical ? tileHeight : tileWidth) + gap;
-    const fits = Math.max(1, Math.floor((length + gap) / step));
+function fillStrip(tiles, area, gap, places) {
+    const { columns, rows, tileWidth, tileHeight } = area;
+    const fits = columns * rows;
     const overflow = tiles.length > fits;
     // One place is kept for "and n more".
-    const shown = overflow ? Math.max(1, fits - 1) : tiles.length;
-    const used = (overflow ? shown + 1 : shown) * step - gap;
-    const start = vertical ? 0 : Math.max(0, (area.width - used) / 2);
+    const shown = overflow ? fits - 1 : tiles.length;
     const at = (/** @type {number} */ index) => ({
-        left: area.left + (vertical ? 0 : start + index * step),
-        top: area.top + (vertical ? index * step : 0),
+        left: area.left + (index % columns) * (tileWidth + gap),
+        top: area.top + Math.floor(index / columns) * (tileHeight + gap),
         width: tileWidth,
         height: tileHeight,
         small: true,
@@ -95,7 +120,7 @@ function strip(tiles, area, gap, places) {
 /**
  * The number of columns that makes the pictures largest.
  * @param {Tile[]} tiles
- * @param {{ left: number, top: number, width: number, height: number }} area
+ * @param {Area} area
  * @param {number} gap
  * @param {Map<string, Place>} places
  */

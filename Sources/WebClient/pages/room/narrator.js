@@ -55,7 +55,8 @@ export function narrate(room, event) {
             if (event["kind"] === "video" && event["role"] !== "camera" && participant !== model.self) announce(`${name} shares ${event["label"] || "a picture"}`);
             break;
         case "recording.started":
-            toast(own ? "The recording has started." : `${model.name(event.by)} started recording.`, { icon: "record" });
+            // The banner is seen by everybody; this is for those who do not see.
+            announce(own ? "The recording has started" : `${model.name(event.by)} started recording`, { now: true });
             break;
         case "recording.stopped":
             toast("The recording has stopped.", { icon: "stop" });
