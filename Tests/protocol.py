@@ -79,9 +79,10 @@ class Client:
         self._faults = []
         self._next_id = 1
         self._changed = threading.Condition()
-        self._socket = connect(
+        self._open = contextlib.ExitStack()
+        self._socket = self._open.enter_context(connect(
             f"{server.url.replace('http', 'ws', 1)}/v1/rooms/{room}/socket", subprotocols=["consilium.v1"],
-            max_size=None, compression=None, open_timeout=10, close_timeout=5)
+            max_size=None, compression=None, open_timeout=10, close_timeout=5))
         assert self._socket.subprotocol == "consilium.v1"
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -176,7 +177,7 @@ class Client:
         self._reader.join(10)
 
     def close(self):
-        self._socket.close()
+        self._open.close()
         self._reader.join(10)
         assert not self._faults, "\n".join(self._faults)
 
