@@ -87,8 +87,8 @@ class Target:
         except OSError:
             return False
 
-    def token(self, room, role="chair", name="Test", kind="broadcast"):
-        return self.mint(room, role=role, name=name, kind=kind)
+    def token(self, room, role="chair", name="Test", kind="broadcast", **claims):
+        return self.mint(room, role=role, name=name, kind=kind, **claims)
 
     def claims(self, room, **changes):
         claims = {"room": room, "sub": "tester", "name": "Test", "role": "chair", "exp": int(time.time()) + 600}
