@@ -12,7 +12,7 @@ struct H264Reader: PayloadReader {
     private var isFirst = true
 
     mutating func append(_ payload: UnsafeRawBufferPointer, to frame: inout [UInt8]) -> Fragment {
-        let begins = isFirst ? Self.beginsPicture(payload) : frame.isEmpty
+        let begins = isFirst && Self.beginsPicture(payload)
         if isFirst {
             hasSlice = false
             isIDR = false
