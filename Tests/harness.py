@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def programs():
     """Where the built programs are; tools/test says so, a debug build serves otherwise."""
-    return pathlib.Path(os.environ.get("CONSILIUM_PROGRAMS", ROOT / ".build" / "debug"))
+    return pathlib.Path(os.environ.get("CONSILIUM_PROGRAMS", ROOT / ".build" / "debug")).resolve()
 
 
 def free_port(kind=socket.SOCK_STREAM):

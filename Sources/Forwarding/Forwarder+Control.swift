@@ -130,6 +130,8 @@ extension Forwarder {
             return
         }
         for stream in peer.pointee.streams { requestKeyFrame(for: stream, now: now) }
+        // What it is to be asked for has waited for the transport.
+        wakeFastTick(now: now)
     }
 
     mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
@@ -142,7 +144,7 @@ extension Forwarder {
     }
 
     mutating func wakeFastTick(now: UInt64) {
-        if fastDue == .max { fastDue = now }
+        fastDue = min(fastDue, now)
     }
 
     /// For the recorder, which takes every layer.

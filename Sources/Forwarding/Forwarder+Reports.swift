@@ -103,6 +103,7 @@ extension Forwarder {
             guard let track = tracks.find(stream.pointee.track), !track.pointee.isMuted else { continue }
             let wanted = stream.pointee.current >= 0 ? stream.pointee.current : stream.pointee.target
             encodings.find(wanted)?.pointee.keyFrameRequester.request(now: now)
+            wakeFastTick(now: now)
         }
     }
 

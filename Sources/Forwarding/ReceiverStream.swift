@@ -8,7 +8,9 @@ package struct ReceiverStream: ~Copyable {
     package let isVideo: Bool
     package let ssrc: UInt32
     package let retransmissionSSRC: UInt32
-    package var extensions: ExtensionNumbers
+    package var extensions: ExtensionNumbers { didSet { needsTwoBytes = extensions.needsTwoBytes } }
+    /// Numbers above 14 exist in the two-byte form only (RFC 8285 §4.2).
+    private(set) var needsTwoBytes: Bool
     package private(set) var midLength: UInt8 = 0
     private var mid = InlineArray<16, UInt8>(repeating: 0)
     /// The transport's numbers for both SSRCs.
@@ -57,6 +59,7 @@ package struct ReceiverStream: ~Copyable {
         self.slot = slot
         self.retransmissionSlot = retransmissionSlot
         self.extensions = extensions
+        needsTwoBytes = extensions.needsTwoBytes
         rewriter = StreamRewriter(seed: seed)
         sent = SentPackets(capacity: isVideo ? 1024 : 128)
         retransmissionSequence = UInt16(truncatingIfNeeded: seed >> 24) & 0x3FFF
