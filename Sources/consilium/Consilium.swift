@@ -13,12 +13,14 @@ import Gateway
 /// Where the settings come from; the same for every command.
 struct ConfigurationOptions: ParsableArguments {
     @Option(
-        name: .long, help: ArgumentHelp("The configuration file. Without it every setting has its default.", valueName: "file"))
+        name: .long,
+        help: ArgumentHelp("The configuration file. Without it every setting has its default.", valueName: "file"))
     var config: String?
 
     @Option(
         name: .customLong("set"), parsing: .singleValue,
-        help: ArgumentHelp("One setting, which wins over the file: --set server.port=8081. May be repeated.", valueName: "key=value"))
+        help: ArgumentHelp(
+            "One setting, which wins over the file: --set server.port=8081. May be repeated.", valueName: "key=value"))
     var overrides: [String] = []
 
     func read() throws -> Configuration {

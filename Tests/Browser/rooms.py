@@ -62,6 +62,11 @@ async (milliseconds) => {
 """
 
 
+def wait_for(page, expression, seconds=15):
+    """Waits until the expression is true in the page. (Playwright's own wait needs eval, which our pages forbid.)"""
+    return until(lambda: page.evaluate(expression), seconds, expression)
+
+
 def enter(browser, server, room, name, role, kind="mdt", width=1280, height=720, scale=1, script=None):
     """Opens a link in a window of its own, joins, and waits until the media path stands."""
     context = browser.new_context(
@@ -74,7 +79,7 @@ def enter(browser, server, room, name, role, kind="mdt", width=1280, height=720,
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.goto(server.room_link(room, name=name, role=role, kind=kind))
     page.click("#join")
-    page.wait_for_function("window.consilium?.view && consilium.media.state === 'connected'", timeout=20_000)
+    wait_for(page, "window.consilium?.view && consilium.media.state === 'connected'", 20)
     return page
 
 

@@ -5,8 +5,8 @@ import re
 import subprocess
 import sys
 
-from conftest import ROOT
-from rooms import KEEP_SOCKETS, REWRITE_CANDIDATES, close, enter, pictures, share_screen
+from harness import ROOT
+from rooms import KEEP_SOCKETS, REWRITE_CANDIDATES, close, enter, pictures, share_screen, wait_for
 
 
 def test_three_windows_with_camera_and_screen_all_see_each_other_move(browser, server):
@@ -29,7 +29,7 @@ def test_with_two_percent_loss_the_pictures_still_move(browser, server):
         [sys.executable, ROOT / "Tests" / "Browser" / "relay.py", "--to", f"127.0.0.1:{server.media_port}", "--loss", "2"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        port = json.loads(relay.stdout.readline())["udp_port"]
+        port = json.loads(relay.stdout.readline())["udp"]
         script = f"{REWRITE_CANDIDATES}([{server.media_port}, {port}])"
         sender = enter(browser, server, "loss", "Dr A", "chair", script=script)
         viewer = enter(browser, server, "loss", "Dr B", "expert", script=script)
@@ -49,7 +49,7 @@ def test_with_two_percent_loss_the_pictures_still_move(browser, server):
 
 def test_a_browser_without_udp_joins_by_tcp(browser, launch, server):
     # Without a proxy this policy leaves only TCP, as behind a firewall that drops all UDP.
-    walled = launch("--force-webrtc-ip-handling-policy=disable_non_proxied_udp")
+    walled = launch("--webrtc-ip-handling-policy=disable_non_proxied_udp")
     inside = enter(walled, server, "tcp", "Dr Inside", "chair")
     outside = enter(browser, server, "tcp", "Dr Outside", "expert")
     pictures(inside, {"p2/camera"})
@@ -67,7 +67,7 @@ def test_who_reloads_the_page_leaves_no_ghost_behind(browser, server):
     page = enter(browser, server, "reload", "Dr A", "chair")
     page.reload()
     page.click("#join")
-    page.wait_for_function("window.consilium?.view && consilium.media.state === 'connected'", timeout=20_000)
+    wait_for(page, "window.consilium?.view && consilium.media.state === 'connected'", 20)
     people = page.evaluate("Object.entries(consilium.state.participants).filter(([, p]) => p.status === 'present').length")
     assert people == 1
     close(page)
@@ -78,9 +78,9 @@ def test_a_broken_connection_resumes_with_the_same_peer_connection(browser, serv
     expert = enter(browser, server, "resume", "Dr B", "expert", script=KEEP_SOCKETS)
     pictures(expert, {"p1/camera"})
     expert.evaluate("() => { window.peerBefore = consilium.media.peer; for (const socket of window.sockets) socket.close(); }")
-    chair.wait_for_function("consilium.state.participants.p2?.status === 'disconnected'", timeout=5000)
+    wait_for(chair, "consilium.state.participants.p2?.status === 'disconnected'", 5)
     chair.evaluate("consilium.call.perform('chat.send', { text: 'said while you were away' })")
-    expert.wait_for_function("consilium.state.chat.some((line) => line.text === 'said while you were away')", timeout=20_000)
+    wait_for(expert, "consilium.state.chat.some((line) => line.text === 'said while you were away')", 20)
     assert expert.evaluate("consilium.media.peer === window.peerBefore && consilium.media.state === 'connected'")
     pictures(expert, {"p1/camera"})
     close(chair, expert)

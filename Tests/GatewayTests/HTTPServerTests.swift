@@ -78,16 +78,24 @@ import Testing
         }
     }
 
-    @Test("refuses what it cannot take, with a reason", arguments: [
-        ("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
-        ("DELETE /hello/a HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\n\r\n", 411, "length_required"),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "length_required"),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n", 400, "bad_content_length"),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400, "bad_content_length"),
-        ("GET /hello/a HTTP/1.1\r\nHost: a\r\nCookie: " + String(repeating: "c", count: 20_000) + "\r\n\r\n", 431,
-            "headers_too_large"),
-    ])
+    @Test(
+        "refuses what it cannot take, with a reason",
+        arguments: [
+            ("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
+            ("DELETE /hello/a HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"),
+            ("POST /echo HTTP/1.1\r\nHost: a\r\n\r\n", 411, "length_required"),
+            ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "length_required"),
+            ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n", 400, "bad_content_length"),
+            (
+                "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400,
+                "bad_content_length"
+            ),
+            (
+                "GET /hello/a HTTP/1.1\r\nHost: a\r\nCookie: " + String(repeating: "c", count: 20_000) + "\r\n\r\n",
+                431,
+                "headers_too_large"
+            ),
+        ])
     func refusals(request: String, status: Int, code: String) async throws {
         try await Self.withServer { port, _ in
             let answer = try await blocking {
@@ -101,13 +109,16 @@ import Testing
         }
     }
 
-    @Test("survives bytes that are no HTTP and goes on serving", arguments: [
-        "\u{16}\u{03}\u{01}\u{02}\0\u{01}\0\u{01}", "GET", "\r\n\r\n\r\n", "FROB / HTTP/1.1\r\n\r\n",
-        "GET /../../../../etc/passwd HTTP/1.1\r\n\r\n", "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /%zz%f HTTP/1.1\r\nHost: a\r\n\r\n", "GET " + String(repeating: "/a", count: 40_000) + " HTTP/1.1\r\n\r\n",
-        "GET / HTTP/9.9\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "GET / HTTP/1.1\r\n" + String(repeating: "X-Y: z\r\n", count: 20_000) + "\r\n",
-    ])
+    @Test(
+        "survives bytes that are no HTTP and goes on serving",
+        arguments: [
+            "\u{16}\u{03}\u{01}\u{02}\0\u{01}\0\u{01}", "GET", "\r\n\r\n\r\n", "FROB / HTTP/1.1\r\n\r\n",
+            "GET /../../../../etc/passwd HTTP/1.1\r\n\r\n", "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /%zz%f HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET " + String(repeating: "/a", count: 40_000) + " HTTP/1.1\r\n\r\n",
+            "GET / HTTP/9.9\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "GET / HTTP/1.1\r\n" + String(repeating: "X-Y: z\r\n", count: 20_000) + "\r\n",
+        ])
     func hostile(bytes: String) async throws {
         try await Self.withServer { port, _ in
             try await blocking {
@@ -160,7 +171,8 @@ import Testing
             #expect(part.headers["content-range"] == "bytes 100-199/300000")
             let suffix = try await RawClient.request(port: port, "GET", "/film.webm", headers: ["Range": "bytes=-5"])
             #expect(suffix.body == Array(content.suffix(5)))
-            let beyond = try await RawClient.request(port: port, "GET", "/film.webm", headers: ["Range": "bytes=300000-"])
+            let beyond = try await RawClient.request(
+                port: port, "GET", "/film.webm", headers: ["Range": "bytes=300000-"])
             #expect(beyond.status == 416)
             #expect(beyond.headers["content-range"] == "bytes */300000")
             let head = try await RawClient.request(port: port, "HEAD", "/film.webm")
@@ -183,16 +195,18 @@ import Testing
 }
 
 @Suite("Byte ranges") struct ByteRangeTests {
-    @Test("are read as RFC 9110 says", arguments: [
-        ("bytes=0-", FileResponses.ByteRange.part(offset: 0, length: 10)),
-        ("bytes=0-0", .part(offset: 0, length: 1)), ("bytes=9-100", .part(offset: 9, length: 1)),
-        ("bytes=-3", .part(offset: 7, length: 3)), ("bytes=-30", .part(offset: 0, length: 10)),
-        ("bytes=-0", .unsatisfiable), ("bytes=10-", .unsatisfiable), ("bytes=5-4", .whole), ("bytes=-", .whole),
-        ("bytes=0-1,3-4", .whole), ("items=0-1", .whole), ("bytes=a-b", .whole), ("bytes=+1-2", .whole),
-        ("bytes=99999999999999999999-", .unsatisfiable),
-        ("bytes=-99999999999999999999", .part(offset: 0, length: 10)),
-        ("bytes=1-99999999999999999999", .part(offset: 1, length: 9)),
-    ])
+    @Test(
+        "are read as RFC 9110 says",
+        arguments: [
+            ("bytes=0-", FileResponses.ByteRange.part(offset: 0, length: 10)),
+            ("bytes=0-0", .part(offset: 0, length: 1)), ("bytes=9-100", .part(offset: 9, length: 1)),
+            ("bytes=-3", .part(offset: 7, length: 3)), ("bytes=-30", .part(offset: 0, length: 10)),
+            ("bytes=-0", .unsatisfiable), ("bytes=10-", .unsatisfiable), ("bytes=5-4", .whole), ("bytes=-", .whole),
+            ("bytes=0-1,3-4", .whole), ("items=0-1", .whole), ("bytes=a-b", .whole), ("bytes=+1-2", .whole),
+            ("bytes=99999999999999999999-", .unsatisfiable),
+            ("bytes=-99999999999999999999", .part(offset: 0, length: 10)),
+            ("bytes=1-99999999999999999999", .part(offset: 1, length: 9)),
+        ])
     func ranges(header: String, expected: FileResponses.ByteRange) {
         #expect(FileResponses.range(header, size: 10) == expected)
     }

@@ -41,7 +41,8 @@ struct TLSTests {
         #expect(summary.daysLeft > 390)
 
         let big = [UInt8](repeating: UInt8(ascii: "b"), count: 1_000_000)
-        try await HTTPServerTests.withServer({ $0.tls = TLSFiles(certificate: certificate, privateKey: key) }) { router in
+        try await HTTPServerTests.withServer({ $0.tls = TLSFiles(certificate: certificate, privateKey: key) }) {
+            router in
             router.on(.get, "/big") { _ in HTTPResponse(status: 200, body: .bytes(big)) }
         } _: { port, _ in
             for version in ["--http1.1", "--http2"] {
@@ -54,8 +55,10 @@ struct TLSTests {
                 let large = try await run(base + ["https://localhost:\(port)/big"])
                 #expect(large.text.utf8.count == big.count)
                 let posted = try await run(
-                    base + ["--data-binary", String(repeating: "p", count: 150_000).prefix(100_000).description,
-                        "https://localhost:\(port)/echo"])
+                    base + [
+                        "--data-binary", String(repeating: "p", count: 150_000).prefix(100_000).description,
+                        "https://localhost:\(port)/echo",
+                    ])
                 #expect(posted.text.utf8.count == 100_000)
                 let head = try await run(base + ["--head", "https://localhost:\(port)/big"])
                 #expect(head.text.contains("content-length: 1000000"))
@@ -63,8 +66,10 @@ struct TLSTests {
                     base + ["--parallel"] + (0..<20).flatMap { ["https://localhost:\(port)/hello/\($0)"] })
                 #expect((0..<20).allSatisfy { many.text.contains("Hello \($0) -") })
                 let tooLarge = try await run(
-                    base + ["--write-out", "%{http_code}", "--header", "Content-Length: 300000", "--data-binary", "x",
-                        "https://localhost:\(port)/echo"])
+                    base + [
+                        "--write-out", "%{http_code}", "--header", "Content-Length: 300000", "--data-binary", "x",
+                        "https://localhost:\(port)/echo",
+                    ])
                 #expect(tooLarge.text.contains("413"))
             }
             let old = try await run(["--cacert", certificate, "--tls-max", "1.1", "https://localhost:\(port)/hello/x"])

@@ -41,32 +41,37 @@ import Testing
         #expect(claims.allows(room: "any"))
     }
 
-    @Test("is refused with the right reason", arguments: [
-        ("", "", TokenFault.Code.missing),
-        (#"{"alg":"none"}"#, goodPayload, .algorithm),
-        (#"{"alg":"None"}"#, goodPayload, .algorithm),
-        (#"{"alg":"HS384"}"#, goodPayload, .algorithm),
-        (#"{"alg":"hs256"}"#, goodPayload, .algorithm),
-        (#"{"alg":"ES256"}"#, goodPayload, .signature),
-        (#"{"alg":"RS256"}"#, goodPayload, .key),
-        (#"{"alg":"HS256","crit":["exp"]}"#, goodPayload, .malformed),
-        ("{", goodPayload, .malformed),
-        (#"{"typ":"JWT"}"#, goodPayload, .malformed),
-        (goodHeader, "{}", .claims),
-        (goodHeader, "[]", .claims),
-        (goodHeader, #"{"room":"board","sub":"u","name":"N","role":"chair"}"#, .claims),
-        (goodHeader, #"{"room":"board","sub":"u","name":"N","role":"chair","exp":"tomorrow"}"#, .claims),
-        (goodHeader, #"{"room":"board","sub":"u","name":"N","role":"king","exp":1800000100}"#, .claims),
-        (goodHeader, #"{"room":"a b","sub":"u","name":"N","role":"chair","exp":1800000100}"#, .claims),
-        (goodHeader, #"{"room":"","sub":"u","name":"N","role":"chair","exp":1800000100}"#, .claims),
-        (goodHeader, #"{"room":"a","sub":"","name":"N","role":"chair","exp":1800000100}"#, .claims),
-        (goodHeader, #"{"room":"a","sub":"u","name":"N\nM","role":"chair","exp":1800000100}"#, .claims),
-        (goodHeader, #"{"room":"a","sub":"u","name":"N\u202eM","role":"chair","exp":1800000100}"#, .claims),
-        (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":1799999969}"#, .expired),
-        (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":1e300}"#, .claims),
-        (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":2800000000}"#, .claims),
-        (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":1800000100,"nbf":1800000050}"#, .early),
-    ])
+    @Test(
+        "is refused with the right reason",
+        arguments: [
+            ("", "", TokenFault.Code.missing),
+            (#"{"alg":"none"}"#, goodPayload, .algorithm),
+            (#"{"alg":"None"}"#, goodPayload, .algorithm),
+            (#"{"alg":"HS384"}"#, goodPayload, .algorithm),
+            (#"{"alg":"hs256"}"#, goodPayload, .algorithm),
+            (#"{"alg":"ES256"}"#, goodPayload, .signature),
+            (#"{"alg":"RS256"}"#, goodPayload, .key),
+            (#"{"alg":"HS256","crit":["exp"]}"#, goodPayload, .malformed),
+            ("{", goodPayload, .malformed),
+            (#"{"typ":"JWT"}"#, goodPayload, .malformed),
+            (goodHeader, "{}", .claims),
+            (goodHeader, "[]", .claims),
+            (goodHeader, #"{"room":"board","sub":"u","name":"N","role":"chair"}"#, .claims),
+            (goodHeader, #"{"room":"board","sub":"u","name":"N","role":"chair","exp":"tomorrow"}"#, .claims),
+            (goodHeader, #"{"room":"board","sub":"u","name":"N","role":"king","exp":1800000100}"#, .claims),
+            (goodHeader, #"{"room":"a b","sub":"u","name":"N","role":"chair","exp":1800000100}"#, .claims),
+            (goodHeader, #"{"room":"","sub":"u","name":"N","role":"chair","exp":1800000100}"#, .claims),
+            (goodHeader, #"{"room":"a","sub":"","name":"N","role":"chair","exp":1800000100}"#, .claims),
+            (goodHeader, #"{"room":"a","sub":"u","name":"N\nM","role":"chair","exp":1800000100}"#, .claims),
+            (goodHeader, #"{"room":"a","sub":"u","name":"N\u202eM","role":"chair","exp":1800000100}"#, .claims),
+            (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":1799999969}"#, .expired),
+            (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":1e300}"#, .claims),
+            (goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":2800000000}"#, .claims),
+            (
+                goodHeader, #"{"room":"a","sub":"u","name":"N","role":"chair","exp":1800000100,"nbf":1800000050}"#,
+                .early
+            ),
+        ])
     func refused(header: String, payload: String, code: TokenFault.Code) throws {
         let keys = try KeySet(json: Array(TestKeys.jwks(p256Only: true).utf8))
         let token = header.isEmpty ? nil : try Self.sign(header: header, payload: payload)
@@ -104,7 +109,8 @@ import Testing
     func algorithmConfusion() throws {
         // The classic attack: sign with HS256 under the text of the public key.
         let keys = try KeySet(json: Array(TestKeys.jwks().utf8))
-        let message = Base64URL.encode(Array(Self.goodHeader.utf8)) + "." + Base64URL.encode(Array(Self.goodPayload.utf8))
+        let message =
+            Base64URL.encode(Array(Self.goodHeader.utf8)) + "." + Base64URL.encode(Array(Self.goodPayload.utf8))
         let signature = try #require(TestCryptography.hmacSHA256(Array(TestKeys.jwks().utf8), Array(message.utf8)))
         let token = message + "." + Base64URL.encode(signature)
         #expect(throws: TokenFault.self) { try Self.verifier(keys: keys).verify(token) }
@@ -129,12 +135,14 @@ import Testing
         #expect(noKey?.code == .key)
     }
 
-    @Test("key sets that are no good are refused in words", arguments: [
-        "{}", "[]", "", #"{"keys":[]}"#, #"{"keys":[{"kty":"oct","k":"AAAA"}]}"#,
-        #"{"keys":[{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}]}"#,
-        #"{"keys":[{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}]}"#,
-        #"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#,
-    ])
+    @Test(
+        "key sets that are no good are refused in words",
+        arguments: [
+            "{}", "[]", "", #"{"keys":[]}"#, #"{"keys":[{"kty":"oct","k":"AAAA"}]}"#,
+            #"{"keys":[{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}]}"#,
+            #"{"keys":[{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}]}"#,
+            #"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#,
+        ])
     func badKeySets(text: String) {
         #expect(throws: KeySet.Fault.self) { try KeySet(json: Array(text.utf8)) }
     }

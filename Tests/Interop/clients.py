@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import concurrent.futures
 import fractions
 import hashlib
 import hmac
@@ -86,8 +87,8 @@ class Target:
         except OSError:
             return False
 
-    def token(self, room, role="chair", name="Test", kind="broadcast"):
-        return self.mint(room, role=role, name=name, kind=kind)
+    def token(self, room, role="chair", name="Test", kind="broadcast", **claims):
+        return self.mint(room, role=role, name=name, kind=kind, **claims)
 
     def claims(self, room, **changes):
         claims = {"room": room, "sub": "tester", "name": "Test", "role": "chair", "exp": int(time.time()) + 600}
@@ -99,6 +100,12 @@ class Target:
 
     def new_room(self):
         return next(rooms)
+
+
+def run(coroutine):
+    """asyncio.run() in a thread of its own: Playwright, once started, keeps a loop running in the main one."""
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()
 
 
 class Resource:

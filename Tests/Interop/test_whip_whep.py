@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import av
 import pytest
-from clients import Player, Publisher, Resource, request
+from clients import Player, Publisher, Resource, request, run
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -36,7 +36,7 @@ async def running(*participants):
 
 
 def test_aiortc_publishes_and_another_plays(server):
-    async def run():
+    async def scene():
         room = server.new_room()
         publisher = Publisher(f"{server.url}/whip/{room}/theatre", server.token(room, "device"))
         player = Player(f"{server.url}/whep/{room}/theatre", server.token(room, "observer"))
@@ -45,22 +45,22 @@ def test_aiortc_publishes_and_another_plays(server):
             assert player.loudness > 8, "the sound is silent"
             assert player.sizes == {(320, 240)}
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_a_player_that_waits_sees_a_publisher_that_comes_later(server):
-    async def run():
+    async def scene():
         room = server.new_room()
         player = Player(f"{server.url}/whep/{room}", server.token(room, "chair"))
         publisher = Publisher(f"{server.url}/whip/{room}/theatre", server.token(room, "device"))
         async with running(player, publisher):
             await player.until(lambda one: one.steps() >= 3)
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_a_named_stream_is_played_by_its_name(server):
-    async def run():
+    async def scene():
         room = server.new_room()
         field = Publisher(
             f"{server.url}/whip/{room}/theatre/field?role=surgicalField", server.token(room, "device"), audio=False
@@ -69,11 +69,11 @@ def test_a_named_stream_is_played_by_its_name(server):
         async with running(field, player):
             await player.until(lambda one: one.steps() >= 3)
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_an_endpoint_that_left_is_gone_and_may_come_again(server):
-    async def run():
+    async def scene():
         room = server.new_room()
         token = server.token(room, "device")
         for _ in range(2):
@@ -82,7 +82,7 @@ def test_an_endpoint_that_left_is_gone_and_may_come_again(server):
             await publisher.stop()
             assert request(location, "DELETE", token).status in (404, 410)
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_replayed_media_does_no_harm(server):
@@ -93,7 +93,7 @@ def test_replayed_media_does_no_harm(server):
             super().to_server(data, client)
             self.loop.call_later(0.2, super().to_server, data, client)
 
-    async def run():
+    async def scene():
         room = server.new_room()
         async with Replaying(("127.0.0.1", server.media_port), host=host_address(), duplicate=100) as relay:
             publisher = Publisher(f"{server.url}/whip/{room}/theatre", server.token(room, "device"), audio=False)
@@ -111,11 +111,11 @@ def test_replayed_media_does_no_harm(server):
             backwards = [pair for pair in zip(steps, steps[1:]) if pair[1] < pair[0] and pair[0] != 7]
             assert len(backwards) <= 1, backwards
 
-    asyncio.run(run())
+    run(scene())
 
 
 def test_pictures_move_with_loss(server):
-    async def run():
+    async def scene():
         room = server.new_room()
         async with Relay(("127.0.0.1", server.media_port), host=host_address(), loss=2, delay=20) as relay:
             publisher = Publisher(f"{server.url}/whip/{room}/theatre", server.token(room, "device"), width=640, height=360)
@@ -129,7 +129,7 @@ def test_pictures_move_with_loss(server):
                 await publisher.stop()
             assert relay.status()["up"]["counters"]["lost"] > 0
 
-    asyncio.run(run())
+    run(scene())
 
 
 def host_address():
@@ -230,7 +230,7 @@ class FFmpegPublisher:
 @pytest.mark.skipif("whip" not in av.formats_available, reason="this FFmpeg has no WHIP muxer")
 @pytest.mark.parametrize("flags", [None, "dtls_active"])
 def test_ffmpeg_publishes_h264(server, certificate, flags):
-    async def run():
+    async def scene():
         room = server.new_room()
         publisher = FFmpegPublisher(f"{server.url}/whip/{room}/encoder", server.token(room, "device"), certificate, flags)
         player = Player(f"{server.url}/whep/{room}/encoder", server.token(room, "observer"), kinds=["video"])
@@ -238,7 +238,7 @@ def test_ffmpeg_publishes_h264(server, certificate, flags):
             await player.until(lambda one: one.steps() >= 4 and one.sizes == {(640, 360)})
         assert publisher.failure is None, publisher.failure
 
-    asyncio.run(run())
+    run(scene())
 
 
 # GStreamer
@@ -275,14 +275,14 @@ class GStreamerPublisher:
 def test_gstreamer_publishes_h264(server):
     """GStreamer has an RSA certificate and splits its ClientHello."""
 
-    async def run():
+    async def scene():
         room = server.new_room()
         publisher = GStreamerPublisher(f"{server.url}/whip/{room}/encoder", server.token(room, "device"))
         player = Player(f"{server.url}/whep/{room}/encoder", server.token(room, "observer"), kinds=["video"])
         async with running(publisher, player):
             await player.until(lambda one: len(one.levels) > 50 and len(set(one.levels)) > 3)
 
-    asyncio.run(run())
+    run(scene())
 
 
 # Chromium
@@ -328,7 +328,7 @@ def test_chromium_sees_what_ffmpeg_publishes(server, certificate, browser):
     room = server.new_room()
     endpoint = f"{server.url}/whip/{room}/encoder"
     publisher = FFmpegPublisher(endpoint, server.token(room, "device"), certificate)
-    asyncio.run(publisher.start())
+    run(publisher.start())
     try:
         context = browser.new_context()
         page = context.new_page()
@@ -336,7 +336,7 @@ def test_chromium_sees_what_ffmpeg_publishes(server, certificate, browser):
         seen = page.evaluate(PLAY, [f"{server.url}/whep/{room}/encoder", server.token(room, "observer")])
         context.close()
     finally:
-        asyncio.run(publisher.stop())
+        run(publisher.stop())
     assert "error" not in seen, seen
     assert seen["levels"] >= 4 and (seen["width"], seen["height"]) == (640, 360), seen
 
@@ -353,11 +353,11 @@ def sample_offer():
         finally:
             await publisher.peer.close()
 
-    return asyncio.run(make())
+    return run(make())
 
 
 def test_whip_resources_keep_to_the_rfc(server, sample_offer):
-    async def run():
+    async def scene():
         room = server.new_room()
         token = server.token(room, "device")
         endpoint = f"{server.url}/whip/{room}/theatre"
@@ -390,7 +390,7 @@ def test_whip_resources_keep_to_the_rfc(server, sample_offer):
         assert (await resource.delete()).status == 200
         assert (await resource.delete()).status in (404, 410)
 
-    asyncio.run(run())
+    run(scene())
 
 
 @pytest.mark.parametrize(

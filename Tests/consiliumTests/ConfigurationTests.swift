@@ -56,33 +56,41 @@ import Testing
         }
     }
 
-    @Test("is refused with file, line and what to do", arguments: [
-        ("server:\n  prot: 8080\n", "c.yaml:2: there is no setting server.prot; did you mean server.port?"),
-        ("srever:\n  port: 8080\n", "c.yaml:1: there is no section \"srever\""),
-        ("server:\n  port: \"8080\"\n", "c.yaml:2: server.port: \"8080\" is a text; give a whole number"),
-        ("server:\n  port: 80.5\n", "c.yaml:2: server.port: \"80.5\" is a text; give a whole number"),
-        ("# one\n# two\nserver:\n\n  port: 70000\n", "c.yaml:5: server.port: 70000 is out of range"),
-        ("server:\n  compression: maybe\n", "c.yaml:2: server.compression: \"maybe\" is a text; give true or false"),
-        ("server:\n  allowedOrigins: https://a.example\n", "c.yaml:2: server.allowedOrigins:"),
-        ("server:\n  allowedOrigins: [\"*\"]\n", "c.yaml:2: server.allowedOrigins: \"*\" is not an origin"),
-        ("server:\n  tls: maybe\n", "give one of \"off\", \"self-signed\", \"files\""),
-        ("server:\n  port:\n    a: 1\n", "c.yaml:2: server.port has no value"),
-        ("server:\n  port:\n", "c.yaml:2: server.port has no value"),
-        ("server: 5\n", "c.yaml:1: \"server\" is a section"),
-        ("- a\n", "c.yaml:1: the file is a list of sections"),
-        ("server:\n  port: 1\n  port: 2\n", "given twice"),
-        ("server:\n  port: [\n", "this is not YAML"),
-        ("server:\n  address: localhost\n", "c.yaml:2: server.address: \"localhost\" is not a numeric address"),
-        ("server:\n  address: 0.0.0.0\n", "c.yaml:2: plain HTTP on 0.0.0.0 would send tokens"),
-        ("server:\n  address: \"::\"\n  tls: off\n", "plain HTTP on ::"),
-        ("server:\n  tls: files\n", "c.yaml:2: tls: files needs server.certificate"),
-        ("server:\n  certificate: a.pem\n", "c.yaml:2: is only used with server.tls: files"),
-        ("server:\n  port: 7882\n", "port 7882 is server.port already"),
-        ("media:\n  srtp: fast\n", "c.yaml:2: media.srtp: \"fast\" is not known; give one of \"native\", \"libsrtp2\""),
-        ("imaging:\n  folder: /nonexistent/folder\n", "c.yaml:2: /nonexistent/folder is not a folder"),
-        ("access:\n  keySetFile: /nonexistent/keys\n", "c.yaml:2: /nonexistent/keys cannot be read"),
-        ("log:\n  level: loud\n", "c.yaml:2: log.level: \"loud\" is not known"),
-    ])
+    @Test(
+        "is refused with file, line and what to do",
+        arguments: [
+            ("server:\n  prot: 8080\n", "c.yaml:2: there is no setting server.prot; did you mean server.port?"),
+            ("srever:\n  port: 8080\n", "c.yaml:1: there is no section \"srever\""),
+            ("server:\n  port: \"8080\"\n", "c.yaml:2: server.port: \"8080\" is a text; give a whole number"),
+            ("server:\n  port: 80.5\n", "c.yaml:2: server.port: \"80.5\" is a text; give a whole number"),
+            ("# one\n# two\nserver:\n\n  port: 70000\n", "c.yaml:5: server.port: 70000 is out of range"),
+            (
+                "server:\n  compression: maybe\n",
+                "c.yaml:2: server.compression: \"maybe\" is a text; give true or false"
+            ),
+            ("server:\n  allowedOrigins: https://a.example\n", "c.yaml:2: server.allowedOrigins:"),
+            ("server:\n  allowedOrigins: [\"*\"]\n", "c.yaml:2: server.allowedOrigins: \"*\" is not an origin"),
+            ("server:\n  tls: maybe\n", "give one of \"off\", \"self-signed\", \"files\""),
+            ("server:\n  port:\n    a: 1\n", "c.yaml:2: server.port has no value"),
+            ("server:\n  port:\n", "c.yaml:2: server.port has no value"),
+            ("server: 5\n", "c.yaml:1: \"server\" is a section"),
+            ("- a\n", "c.yaml:1: the file is a list of sections"),
+            ("server:\n  port: 1\n  port: 2\n", "given twice"),
+            ("server:\n  port: [\n", "this is not YAML"),
+            ("server:\n  address: localhost\n", "c.yaml:2: server.address: \"localhost\" is not a numeric address"),
+            ("server:\n  address: 0.0.0.0\n", "c.yaml:2: plain HTTP on 0.0.0.0 would send tokens"),
+            ("server:\n  address: \"::\"\n  tls: off\n", "plain HTTP on ::"),
+            ("server:\n  tls: files\n", "c.yaml:2: tls: files needs server.certificate"),
+            ("server:\n  certificate: a.pem\n", "c.yaml:2: is only used with server.tls: files"),
+            ("server:\n  port: 7882\n", "port 7882 is server.port already"),
+            (
+                "media:\n  srtp: fast\n",
+                "c.yaml:2: media.srtp: \"fast\" is not known; give one of \"native\", \"libsrtp2\""
+            ),
+            ("imaging:\n  folder: /nonexistent/folder\n", "c.yaml:2: /nonexistent/folder is not a folder"),
+            ("access:\n  keySetFile: /nonexistent/keys\n", "c.yaml:2: /nonexistent/keys cannot be read"),
+            ("log:\n  level: loud\n", "c.yaml:2: log.level: \"loud\" is not known"),
+        ])
     func located(text: String, expected: String) {
         #expect(findings(text).contains { $0.contains(expected) }, "\(findings(text))")
     }
@@ -101,7 +109,9 @@ import Testing
         #expect(findings("", ["server.port=x"]).first?.contains("give a whole number") == true)
         let read = try ConfigurationReader.read(
             text: "server:\n  port: 1000\n", file: "f",
-            overrides: ["server.port=2000", "server.compression=true", "server.allowedOrigins=https://a.b, https://c.d"])
+            overrides: [
+                "server.port=2000", "server.compression=true", "server.allowedOrigins=https://a.b, https://c.d",
+            ])
         #expect(read.server.port == 2000)
         #expect(read.server.compression)
         #expect(read.server.allowedOrigins == ["https://a.b", "https://c.d"])
@@ -111,7 +121,9 @@ import Testing
     func worldReadable() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("secret-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: path) }
-        #expect(FileManager.default.createFile(atPath: path, contents: Data("x".utf8), attributes: [.posixPermissions: 0o644]))
+        #expect(
+            FileManager.default.createFile(
+                atPath: path, contents: Data("x".utf8), attributes: [.posixPermissions: 0o644]))
         let found = findings("access:\n  secretFile: \(path)\n")
         #expect(found.first == "c.yaml:2: \(path) can be read by others; run: chmod 600 \(path)")
     }

@@ -101,7 +101,9 @@ package struct TokenVerifier: Sendable {
         if let fault = claims.fault { throw TokenFault(.claims, fault) }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let payload = try? encoder.encode(claims) else { throw TokenFault(.claims, "The claims have no JSON form.") }
+        guard let payload = try? encoder.encode(claims) else {
+            throw TokenFault(.claims, "The claims have no JSON form.")
+        }
         let head = Base64URL.encode(Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8))
         let message = head + "." + Base64URL.encode(payload)
         guard let signature = Cryptography.hmacSHA256(key: secret, Array(message.utf8)) else {

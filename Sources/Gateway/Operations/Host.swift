@@ -18,7 +18,8 @@ package enum HostAddresses {
             }
             let family = Int32(address.pointee.sa_family)
             let length =
-                family == AF_INET ? MemoryLayout<sockaddr_in>.size : family == AF_INET6 ? MemoryLayout<sockaddr_in6>.size : 0
+                family == AF_INET
+                ? MemoryLayout<sockaddr_in>.size : family == AF_INET6 ? MemoryLayout<sockaddr_in6>.size : 0
             guard length > 0 else { continue }
             var name = [CChar](repeating: 0, count: 64)
             guard getnameinfo(address, socklen_t(length), &name, 64, nil, 0, NI_NUMERICHOST) == 0 else { continue }

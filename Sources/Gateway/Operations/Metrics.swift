@@ -27,7 +27,9 @@ package struct MetricsText: Sendable {
     package mutating func add(_ rooms: RoomHub.Counts) {
         gauge("rooms", "Rooms that are open now.", rooms.rooms)
         counter("rooms_opened_total", "Rooms opened since the start.", rooms.roomsOpened)
-        gauge("participants", "Participants in all rooms, devices and those who may still come back included.", rooms.members)
+        gauge(
+            "participants", "Participants in all rooms, devices and those who may still come back included.",
+            rooms.members)
         gauge("recordings_running", "Rooms that are being recorded now.", rooms.recordings)
     }
 
@@ -55,13 +57,16 @@ package struct MetricsText: Sendable {
         counter("media_bytes_sent_total", "Bytes sent in them.", media.bytesSent)
         counter("media_send_failures_total", "Datagrams the kernel did not take.", media.sendFailures)
         counter("media_packets_received_total", "RTP packets accepted.", media.packetsReceived)
-        counter("media_packets_forwarded_total", "RTP packets forwarded, once for every receiver.", media.packetsForwarded)
+        counter(
+            "media_packets_forwarded_total", "RTP packets forwarded, once for every receiver.", media.packetsForwarded)
         counter("media_packets_retransmitted_total", "RTP packets sent again.", media.packetsRetransmitted)
         counter("media_nacks_sent_total", "NACKs sent to senders.", media.nacksSent)
         counter("media_nacks_received_total", "NACKs received from receivers.", media.nacksReceived)
         counter("media_key_frame_requests_sent_total", "Key frames asked of senders.", media.keyFrameRequestsSent)
-        counter("media_key_frame_requests_received_total", "Key frames asked by receivers.", media.keyFrameRequestsReceived)
-        counter("recorder_bytes_dropped_total", "Bytes the recorder's rings had no room for.", media.recorderBytesDropped)
+        counter(
+            "media_key_frame_requests_received_total", "Key frames asked by receivers.", media.keyFrameRequestsReceived)
+        counter(
+            "recorder_bytes_dropped_total", "Bytes the recorder's rings had no room for.", media.recorderBytesDropped)
         add(
             "media_refused_total", "Datagrams refused, by reason.", "counter",
             media.refused.sorted { $0.key < $1.key }.map { (#"{reason="\#(Self.label($0.key))"}"#, String($0.value)) })

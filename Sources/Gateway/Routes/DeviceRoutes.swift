@@ -18,7 +18,8 @@ struct DeviceRoutes: Sendable {
     func addRoutes(to router: inout HTTPRouter) {
         for (pattern, purpose) in [
             ("/whip/{room}/{participant}", Purpose.whip), ("/whip/{room}/{participant}/{stream}", .whip),
-            ("/whep/{room}", .whep), ("/whep/{room}/{participant}", .whep), ("/whep/{room}/{participant}/{stream}", .whep),
+            ("/whep/{room}", .whep), ("/whep/{room}/{participant}", .whep),
+            ("/whep/{room}/{participant}/{stream}", .whep),
         ] {
             router.on(.post, pattern, bodyLimit: Self.bodyLimit) { request in
                 await self.sharing(request) { await self.begin(request, purpose) }
@@ -119,7 +120,8 @@ struct DeviceRoutes: Sendable {
         }
         let videoRole = request.query["role"] ?? "camera"
         guard let role = RoomState.StreamRole(rawValue: videoRole), role != .audio else {
-            throw .refused(Refusal("bad_role", "role is one of camera, document, imaging, surgicalField, panorama, vitals"))
+            throw .refused(
+                Refusal("bad_role", "role is one of camera, document, imaging, surgicalField, panorama, vitals"))
         }
         let kind = await session.live.state.kind
         guard claims.role.permissions(in: kind).contains(.publish) else {
@@ -189,7 +191,8 @@ struct DeviceRoutes: Sendable {
             else { return Self.response(to: .gone) }
             guard let ifMatch = request[.ifMatch] else {
                 return .refusal(
-                    428, "precondition_required", "If-Match is needed: the session's entity tag, or \"*\" to restart ICE.")
+                    428, "precondition_required",
+                    "If-Match is needed: the session's entity tag, or \"*\" to restart ICE.")
             }
             guard let fragment = String(validating: request.body, as: UTF8.self), !fragment.isEmpty else {
                 return .refusal(400, "malformed", "The body is not a fragment of a session description in UTF-8.")

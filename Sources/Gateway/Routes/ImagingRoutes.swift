@@ -8,32 +8,38 @@ struct ImagingRoutes: Sendable {
 
     func addRoutes(to router: inout HTTPRouter) {
         // The list names patients: it is for those who may choose what is shown.
-        router.on(.get, "/v1/imaging/studies", handler { library, _, claims in
-            guard claims.role.permissions(in: claims.kind ?? .consultation).contains(.steer) else {
-                return .refusal(403, TokenFault.Code.role.rawValue, "Your role may not choose what is shown.")
-            }
-            let studies = await library.studies()
-            return .json(ServerMessage.encode(["studies": studies]))
-        })
-        router.on(.get, "/v1/imaging/series/{series}", handler { library, request, _ in
-            guard Name.isUniqueIdentifier(request.parameter("series")) else { return Self.badIdentifier }
-            do throws(ImagingError) {
-                return .json(ServerMessage.encode(try await library.series(request.parameter("series"))))
-            } catch {
-                return Self.response(to: error)
-            }
-        })
-        router.on(.get, "/v1/imaging/frames/{sop}/{frame}", handler { library, request, _ in
-            guard Name.isUniqueIdentifier(request.parameter("sop")), let frame = Int(request.parameter("frame")),
-                frame > 0
-            else { return Self.badIdentifier }
-            do throws(ImagingError) {
-                let coded = try await library.frame(sop: request.parameter("sop"), frame: frame)
-                return Self.answer(coded, request)
-            } catch {
-                return Self.response(to: error)
-            }
-        })
+        router.on(
+            .get, "/v1/imaging/studies",
+            handler { library, _, claims in
+                guard claims.role.permissions(in: claims.kind ?? .consultation).contains(.steer) else {
+                    return .refusal(403, TokenFault.Code.role.rawValue, "Your role may not choose what is shown.")
+                }
+                let studies = await library.studies()
+                return .json(ServerMessage.encode(["studies": studies]))
+            })
+        router.on(
+            .get, "/v1/imaging/series/{series}",
+            handler { library, request, _ in
+                guard Name.isUniqueIdentifier(request.parameter("series")) else { return Self.badIdentifier }
+                do throws(ImagingError) {
+                    return .json(ServerMessage.encode(try await library.series(request.parameter("series"))))
+                } catch {
+                    return Self.response(to: error)
+                }
+            })
+        router.on(
+            .get, "/v1/imaging/frames/{sop}/{frame}",
+            handler { library, request, _ in
+                guard Name.isUniqueIdentifier(request.parameter("sop")), let frame = Int(request.parameter("frame")),
+                    frame > 0
+                else { return Self.badIdentifier }
+                do throws(ImagingError) {
+                    let coded = try await library.frame(sop: request.parameter("sop"), frame: frame)
+                    return Self.answer(coded, request)
+                } catch {
+                    return Self.response(to: error)
+                }
+            })
     }
 
     private typealias Handler = @Sendable (ImagingLibrary, HTTPRequest, AccessClaims) async -> HTTPResponse

@@ -29,16 +29,18 @@ struct OperationsRoutes: Sendable {
             metrics.add(await media.statistics())
             return .text(metrics.text, type: "text/plain; version=0.0.4; charset=utf-8")
         }
-        router.on(.get, "/v1/rooms/{room}/statistics", authenticator.guarding { request, claims in
-            let room = request.parameter("room")
-            guard claims.allows(room: room) else {
-                return Authenticator.response(to: TokenFault(.foreignRoom, "This token is for another room."))
-            }
-            guard await hub.existingSession(room) != nil else {
-                return .refusal(404, "not_open", "This session has not been opened yet.")
-            }
-            return .json(ServerMessage.encode(await media.statistics(room: room)))
-        })
+        router.on(
+            .get, "/v1/rooms/{room}/statistics",
+            authenticator.guarding { request, claims in
+                let room = request.parameter("room")
+                guard claims.allows(room: room) else {
+                    return Authenticator.response(to: TokenFault(.foreignRoom, "This token is for another room."))
+                }
+                guard await hub.existingSession(room) != nil else {
+                    return .refusal(404, "not_open", "This session has not been opened yet.")
+                }
+                return .json(ServerMessage.encode(await media.statistics(room: room)))
+            })
     }
 
     private func isForAllRooms(_ request: HTTPRequest) -> Bool {

@@ -7,35 +7,39 @@ struct RecordingRoutes: Sendable {
     let authenticator: Authenticator
 
     func addRoutes(to router: inout HTTPRouter) {
-        router.on(.get, "/v1/recordings", handler { archive, request, claims in
-            do throws(ArchiveError) {
-                let all = try await archive.list(matching: request.query["matching"].map { String($0.prefix(200)) })
-                let mine = all.filter { claims.allows(room: $0.room) }
-                return .json(ServerMessage.encode(["recordings": mine]))
-            } catch {
-                return Self.response(to: error)
-            }
-        })
-        for (pattern, prefix) in [
-            ("/v1/recordings/{recording}/{file}", ""), ("/v1/recordings/{recording}/tracks/{file}", "tracks/"),
-            ("/v1/recordings/{recording}/thumbnails/{file}", "thumbnails/"),
-        ] {
-            router.on(.get, pattern, handler { archive, request, claims in
+        router.on(
+            .get, "/v1/recordings",
+            handler { archive, request, claims in
                 do throws(ArchiveError) {
-                    let recording = request.parameter("recording")
-                    let summary = try await archive.summary(recording: recording)
-                    guard claims.allows(room: summary.room) else { throw .unknownRecording(recording) }
-                    let name = prefix + request.parameter("file")
-                    let path = try await archive.fileURL(recording: recording, name: name)
-                    guard let file = OpenFile(path: path) else { throw .missingFile(name) }
-                    // While it is written it grows; afterwards it may be kept, but asked about.
-                    return FileResponses.file(
-                        file, type: FileResponses.type(ofFile: name), request: request,
-                        cacheControl: summary.state == .recording ? "no-store" : "private, no-cache")
+                    let all = try await archive.list(matching: request.query["matching"].map { String($0.prefix(200)) })
+                    let mine = all.filter { claims.allows(room: $0.room) }
+                    return .json(ServerMessage.encode(["recordings": mine]))
                 } catch {
                     return Self.response(to: error)
                 }
             })
+        for (pattern, prefix) in [
+            ("/v1/recordings/{recording}/{file}", ""), ("/v1/recordings/{recording}/tracks/{file}", "tracks/"),
+            ("/v1/recordings/{recording}/thumbnails/{file}", "thumbnails/"),
+        ] {
+            router.on(
+                .get, pattern,
+                handler { archive, request, claims in
+                    do throws(ArchiveError) {
+                        let recording = request.parameter("recording")
+                        let summary = try await archive.summary(recording: recording)
+                        guard claims.allows(room: summary.room) else { throw .unknownRecording(recording) }
+                        let name = prefix + request.parameter("file")
+                        let path = try await archive.fileURL(recording: recording, name: name)
+                        guard let file = OpenFile(path: path) else { throw .missingFile(name) }
+                        // While it is written it grows; afterwards it may be kept, but asked about.
+                        return FileResponses.file(
+                            file, type: FileResponses.type(ofFile: name), request: request,
+                            cacheControl: summary.state == .recording ? "no-store" : "private, no-cache")
+                    } catch {
+                        return Self.response(to: error)
+                    }
+                })
         }
     }
 

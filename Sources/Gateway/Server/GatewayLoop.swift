@@ -21,7 +21,6 @@ package final class GatewayLoop: SerialExecutor, @unchecked Sendable {
     private let afterEnd = DispatchQueue(label: "consilium.gateway.after-end")
     private let thread = Lock<pthread_t?>(nil)
     private let isStopping = Lock(false)
-    private let atEnd = Lock<(@Sendable () -> Void)?>(nil)
 
     package init() {
         uvLoop = .allocate(capacity: 1)
@@ -40,10 +39,8 @@ package final class GatewayLoop: SerialExecutor, @unchecked Sendable {
         pthread_detach(started)
     }
 
-    /// Ends the thread after what is queued now. Handles that are closing get a moment to do so, and call back until
-    /// then; `atEnd` runs when nothing calls back any more.
-    package func stop(atEnd: @escaping @Sendable () -> Void = {}) {
-        self.atEnd.withLock { $0 = atEnd }
+    /// Ends the thread after what is queued now. Handles that are closing get a moment to do so.
+    package func stop() {
         isStopping.withLock { $0 = true }
         uv_async_send(wakeUp)
     }
@@ -85,16 +82,12 @@ package final class GatewayLoop: SerialExecutor, @unchecked Sendable {
         uv_run(uvLoop, UV_RUN_DEFAULT)
         // Stopped: let what is closing close, then give the remaining jobs to a queue.
         var turns = 0
-        while uv_loop_alive(uvLoop) != 0, turns < 100 {
+        while uv_loop_alive(uvLoop) != 0, turns < 25 {
             uv_run(uvLoop, UV_RUN_NOWAIT)
             runJobs()
             usleep(2_000)
             turns += 1
         }
-        atEnd.withLock { atEnd in
-            defer { atEnd = nil }
-            return atEnd
-        }?()
         thread.withLock { $0 = nil }
         let rest = pending.withLock { pending in
             pending.hasEnded = true

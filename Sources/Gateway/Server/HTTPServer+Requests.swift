@@ -44,7 +44,8 @@ extension HTTPServer {
         guard let (request, headerBytes) = readRequest(wsi) else {
             return answer(
                 wsi, HTTPRequest(method: .get, path: "/"),
-                .refusal(405, "method_not_allowed", "This method is not known here.", headers: [("allow", "GET, HEAD")]),
+                .refusal(
+                    405, "method_not_allowed", "This method is not known here.", headers: [("allow", "GET, HEAD")]),
                 closing: true)
         }
         guard headerBytes <= configuration.headerLimit else {
@@ -230,7 +231,9 @@ extension HTTPServer {
             case .none: return .done
             case .bytes(let bytes):
                 let start = Int(exchange.sent)
-                bytes.withUnsafeBytes { payload.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + size])) }
+                bytes.withUnsafeBytes {
+                    payload.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + size]))
+                }
             case .file(let file, let offset, _):
                 filled = file.read(into: payload, at: offset + exchange.sent)
                 // A file that became shorter meanwhile: the promised length cannot be kept, so hang up.
@@ -291,7 +294,8 @@ extension HTTPServer {
     func readRequest(_ wsi: OpaquePointer) -> (HTTPRequest, headerBytes: Int)? {
         guard let (method, path) = readRequestLine(wsi) else { return nil }
         var request = HTTPRequest(
-            method: method, path: path, remoteAddress: peerAddress(wsi), isSecure: lws_is_ssl(lws_get_network_wsi(wsi)) != 0
+            method: method, path: path, remoteAddress: peerAddress(wsi),
+            isSecure: lws_is_ssl(lws_get_network_wsi(wsi)) != 0
         )
         var headerBytes = path.utf8.count
         for name in HTTPHeaderName.allCases {
@@ -324,7 +328,8 @@ extension HTTPServer {
         for (token, method) in tokens {
             if lws_hdr_total_length(wsi, token) > 0, let path = copyHeader(wsi, token) { return (method, path) }
         }
-        guard let name = copyHeader(wsi, WSI_TOKEN_HTTP_COLON_METHOD), let path = copyHeader(wsi, WSI_TOKEN_HTTP_COLON_PATH)
+        guard let name = copyHeader(wsi, WSI_TOKEN_HTTP_COLON_METHOD),
+            let path = copyHeader(wsi, WSI_TOKEN_HTTP_COLON_PATH)
         else { return nil }
         if let method = HTTPMethod(rawValue: name.uppercased()) { return (method, path) }
         // A WebSocket over HTTP/2 (RFC 8441) asks with CONNECT.
@@ -335,7 +340,9 @@ extension HTTPServer {
         let length = Int(lws_hdr_total_length(wsi, token))
         guard length > 0 else { return nil }
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: length + 8) { buffer in
-            guard let base = buffer.baseAddress, lws_hdr_copy(wsi, base, Int32(buffer.count), token) >= 0 else { return nil }
+            guard let base = buffer.baseAddress, lws_hdr_copy(wsi, base, Int32(buffer.count), token) >= 0 else {
+                return nil
+            }
             return String(validatingCString: base)
         }
     }

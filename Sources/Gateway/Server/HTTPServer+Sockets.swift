@@ -35,7 +35,9 @@ extension HTTPServer {
         let exchange = HTTPExchange(
             number: 0, connection: wsi, request: request, handler: fallback, phase: .sending)
         exchange.closesAfterwards = true
-        guard sendHeaders(refusal, exchange, endsStream: false), case .bytes(let bytes) = refusal.body else { return -1 }
+        guard sendHeaders(refusal, exchange, endsStream: false), case .bytes(let bytes) = refusal.body else {
+            return -1
+        }
         let message = OutgoingMessage(bytes)
         guard lws_write(wsi, message.payload, message.count, LWS_WRITE_HTTP_FINAL) >= 0 else { return -1 }
         return 1
@@ -145,7 +147,9 @@ extension HTTPServer {
         connection.isCloseSent = true
         let code = [UInt8(truncatingIfNeeded: code >> 8), UInt8(truncatingIfNeeded: code)]
         let message = OutgoingMessage(code + Array(reason.utf8.prefix(120)))
-        guard lws_write(wsi, message.payload, message.count, lws_write_protocol(UInt32(CWS_WRITE_CLOSE))) >= 0 else { return -1 }
+        guard lws_write(wsi, message.payload, message.count, lws_write_protocol(UInt32(CWS_WRITE_CLOSE))) >= 0 else {
+            return -1
+        }
         lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_ACK, 3)
         return 0
     }

@@ -56,7 +56,7 @@ package actor HTTPServer {
     let sockets: [WebSocketRoute]
     let log: Log
 
-    private var context: OpaquePointer?
+    private var virtualHost: OpaquePointer?
     private var native: NativeConfiguration?
     package private(set) var port = 0
 
@@ -113,27 +113,29 @@ package actor HTTPServer {
             owner.release()
             throw .contextFailed
         }
+        // From here on the context may call back, so it keeps its reference to us.
         LibraryLog.clearLast()
         guard let virtualHost = lws_create_vhost(context, &native.info) else {
             let reason = LibraryLog.last() ?? "the address is in use or not one of this host"
-            lws_context_destroy(context)
             self.native = native
             throw .listenFailed(address: configuration.bindAddress, port: configuration.port, reason: reason)
         }
-        self.context = context
+        self.virtualHost = virtualHost
         self.native = native
         port = Int(lws_get_vhost_listen_port(virtualHost))
         return port
     }
 
-    /// Closes every connection and ends the thread.
+    /// Closes the door and every connection, and ends the thread.
+    ///
+    /// The library's context stays in memory: libwebsockets 4.1 closes its wake-up descriptor twice when a context is
+    /// destroyed, and the second time the number may be another thread's file. A process starts one server, then ends.
     package func stop() {
-        guard let context else { return loop.stop() }
-        self.context = nil
+        guard let virtualHost else { return loop.stop() }
+        self.virtualHost = nil
         for exchange in exchanges.values { exchange.task?.cancel() }
-        lws_context_destroy(context)
-        // The context calls back until its handles are closed, so the reference it holds goes last.
-        loop.stop { [self] in Unmanaged.passUnretained(self).release() }
+        lws_vhost_destroy(virtualHost)
+        loop.stop()
     }
 
     package func snapshotCounters() -> Counters {

@@ -72,6 +72,8 @@ package final class WebSocket: Sendable, Identifiable {
         var queuedBytes = 0
         var queuedMessages = 0
         var closing: (code: CloseCode, reason: String)?
+        /// Replies that are being made; a close waits for them.
+        var expectedReplies = 0
         var isClosed = false
         var isFlushRequested = false
         var backlog = 0
@@ -117,17 +119,34 @@ package final class WebSocket: Sendable, Identifiable {
     package func send(_ message: OutgoingMessage) {
         change { state in
             guard !state.isClosed, state.closing == nil else { return }
-            state.queue.append(Entry(message: message, presence: nil))
-            state.queuedMessages += 1
-            state.queuedBytes += message.count
-            if state.queuedMessages > limits.queuedMessages || state.queuedBytes > limits.queuedBytes {
-                state.queue = [Entry(message: slowNotice, presence: nil)]
-                state.head = 0
-                state.queuedMessages = 1
-                state.queuedBytes = slowNotice.count
-                state.closing = (.slow, "slow")
-            }
+            append(message, to: &state)
         }
+    }
+
+    /// Says that a reply will come: closing waits for it, so that "leave" is answered before the door is shut.
+    package func expectReply() { state.withLock { $0.expectedReplies += 1 } }
+
+    package func send(reply message: OutgoingMessage) {
+        change { state in
+            state.expectedReplies = max(0, state.expectedReplies - 1)
+            guard !state.isClosed else { return }
+            append(message, to: &state)
+        }
+    }
+
+    /// There is none after all.
+    package func expectNoReply() { change { $0.expectedReplies = max(0, $0.expectedReplies - 1) } }
+
+    private func append(_ message: OutgoingMessage, to state: inout State) {
+        state.queue.append(Entry(message: message, presence: nil))
+        state.queuedMessages += 1
+        state.queuedBytes += message.count
+        guard state.queuedMessages > limits.queuedMessages || state.queuedBytes > limits.queuedBytes else { return }
+        state.queue = [Entry(message: slowNotice, presence: nil)]
+        state.head = 0
+        state.queuedMessages = 1
+        state.queuedBytes = slowNotice.count
+        state.closing = (.slow, "slow")
     }
 
     package func send(presence message: OutgoingMessage, key: PresenceKey) {
@@ -168,7 +187,9 @@ package final class WebSocket: Sendable, Identifiable {
     func next() -> Outgoing {
         state.withLock { state in
             guard state.head < state.queue.count else {
-                if let closing = state.closing { return .close(code: closing.code.rawValue, reason: closing.reason) }
+                if state.expectedReplies == 0, let closing = state.closing {
+                    return .close(code: closing.code.rawValue, reason: closing.reason)
+                }
                 return .nothing
             }
             let entry = state.queue[state.head]
@@ -194,7 +215,11 @@ package final class WebSocket: Sendable, Identifiable {
         return next()
     }
 
-    var hasOutgoing: Bool { state.withLock { $0.head < $0.queue.count || ($0.closing != nil && !$0.isClosed) } }
+    var hasOutgoing: Bool {
+        state.withLock { state in
+            state.head < state.queue.count || (state.closing != nil && !state.isClosed && state.expectedReplies == 0)
+        }
+    }
 
     /// Hands a whole message to the handler. False: stop reading until the handler has caught up.
     func received(_ message: [UInt8]) -> Bool {

@@ -48,7 +48,8 @@ package struct ClientMessage: Sendable {
                         id: message.id,
                         content: .failure(
                             CommandFault(
-                                code: "too_long", message: "a message has at most \(messageLimit) bytes, an offer more")))
+                                code: "too_long", message: "a message has at most \(messageLimit) bytes, an offer more")
+                        ))
                 }
             }
             return message
@@ -87,7 +88,8 @@ extension ClientMessage: Decodable {
         } catch let fault as CommandFault {
             content = .failure(fault)
         } catch {
-            content = .failure(CommandFault(code: "bad_field", message: "a field of \(command.prefix(40)) is not as it should be"))
+            content = .failure(
+                CommandFault(code: "bad_field", message: "a field of \(command.prefix(40)) is not as it should be"))
         }
     }
 
@@ -98,7 +100,8 @@ extension ClientMessage: Decodable {
         case "join":
             let token: String = try field(c, .token, of: command)
             guard token.utf8.count <= TokenVerifier.maximumTokenLength else {
-                throw CommandFault(code: "too_long", message: "a token has at most \(TokenVerifier.maximumTokenLength) bytes")
+                throw CommandFault(
+                    code: "too_long", message: "a token has at most \(TokenVerifier.maximumTokenLength) bytes")
             }
             return .join(token: token, resume: try resume(c))
         case "negotiate":
@@ -157,7 +160,8 @@ extension ClientMessage: Decodable {
         var streams: [DeclaredStream] = []
         while !list.isAtEnd {
             guard streams.count < maximumStreams else {
-                throw CommandFault(code: "too_many_streams", message: "an offer declares at most \(maximumStreams) streams")
+                throw CommandFault(
+                    code: "too_many_streams", message: "an offer declares at most \(maximumStreams) streams")
             }
             guard let s = try? list.nestedContainer(keyedBy: CodingKeys.self),
                 let mid = try? s.decode(String.self, forKey: .mid), (1...32).contains(mid.utf8.count),
@@ -174,7 +178,8 @@ extension ClientMessage: Decodable {
             guard let label, let muted, label.count <= maximumLabelLength else {
                 throw CommandFault(
                     code: "bad_field",
-                    message: "a stream's label is a text of at most \(maximumLabelLength) characters, muted is true or false"
+                    message:
+                        "a stream's label is a text of at most \(maximumLabelLength) characters, muted is true or false"
                 )
             }
             guard !streams.contains(where: { $0.stream == stream || $0.mid == mid }) else {

@@ -77,16 +77,16 @@ struct PageConnection: Sendable {
     }
 
     private func handle(_ message: ClientMessage, _ session: RoomSession, _ participant: ParticipantID) async {
+        socket.expectReply()
         let content: ClientMessage.Content
         switch message.content {
         case .success(let read): content = read
         case .failure(let fault):
-            return socket.send(ServerMessage.error(message.id, code: fault.code, message: fault.message))
+            return socket.send(reply: ServerMessage.error(message.id, code: fault.code, message: fault.message))
         }
         if case .pointer(let pointer) = content {
             await session.live.point(pointer, by: participant)
-            if let id = message.id { socket.send(ServerMessage.ok(id)) }
-            return
+            return message.id.map { socket.send(reply: ServerMessage.ok($0)) } ?? socket.expectNoReply()
         }
         guard let id = message.id else {
             return socket.send(
@@ -97,23 +97,23 @@ struct PageConnection: Sendable {
             case .join: throw Refusal("already_joined", "this connection has joined already")
             case .ping:
                 let now = await session.live.now
-                socket.send(ServerMessage.ok(id) { $0.field("now", Int(now)) })
+                socket.send(reply: ServerMessage.ok(id) { $0.field("now", Int(now)) })
             case .negotiate(let sdp, let streams):
                 let answer = try await session.negotiate(participant, sdp: sdp, declared: streams)
-                socket.send(ServerMessage.ok(id) { ServerMessage.answer(answer, into: &$0) })
+                socket.send(reply: ServerMessage.ok(id) { ServerMessage.answer(answer, into: &$0) })
             case .recordingStart(let title):
                 let recording = try await session.startRecording(title: title, by: participant)
-                socket.send(ServerMessage.ok(id) { $0.field("recording", recording) })
+                socket.send(reply: ServerMessage.ok(id) { $0.field("recording", recording) })
             case .recordingStop:
                 try await session.stopRecording(by: participant)
-                socket.send(ServerMessage.ok(id))
+                socket.send(reply: ServerMessage.ok(id))
             case .pointer: break
             case .room(let command):
                 try await session.live.perform(command, by: participant)
-                socket.send(ServerMessage.ok(id))
+                socket.send(reply: ServerMessage.ok(id))
             }
         } catch {
-            socket.send(ServerMessage.error(id, code: error.code, message: error.message))
+            socket.send(reply: ServerMessage.error(id, code: error.code, message: error.message))
         }
     }
 }

@@ -64,7 +64,8 @@ actor RoomSession {
 
         /// The client knows everything up to `seq`; what was held goes out behind it.
         func goLive(after seq: UInt64) {
-            let held: [(seq: UInt64, message: OutgoingMessage)] = if case .joining(let held) = phase { held } else { [] }
+            let held: [(seq: UInt64, message: OutgoingMessage)] =
+                if case .joining(let held) = phase { held } else { [] }
             phase = .live(lastSeq: seq)
             for entry in held { send(entry.message, seq: entry.seq) }
         }
@@ -191,15 +192,19 @@ actor RoomSession {
     func told(_ event: MediaEvent) async {
         switch event {
         case .connected(_, let peer):
-            notify(peer, ServerMessage.notice("media.state") { json in
-                json.field("state", "connected")
-                json.field("reason", "")
-            })
+            notify(
+                peer,
+                ServerMessage.notice("media.state") { json in
+                    json.field("state", "connected")
+                    json.field("reason", "")
+                })
         case .disconnected(_, let peer, let reason):
-            notify(peer, ServerMessage.notice("media.state") { json in
-                json.field("state", "disconnected")
-                json.field("reason", reason)
-            })
+            notify(
+                peer,
+                ServerMessage.notice("media.state") { json in
+                    json.field("state", "disconnected")
+                    json.field("reason", reason)
+                })
             // A device has no other line to us: without media it is gone.
             if let resource = devices.resource(of: ParticipantID(peer)) { await removeDevice(resource, reason: reason) }
         case .sectionsChanged(_, let peer, let sections, let needed):
@@ -242,7 +247,8 @@ actor RoomSession {
         let participant = admission.participant
         if case .waiting = admission.catchup {
             _ = try? await live.perform(.leave, by: participant)
-            throw .refused(Refusal("waiting", "this role waits in the lobby, which WHIP and WHEP cannot; use a device token"))
+            throw .refused(
+                Refusal("waiting", "this role waits in the lobby, which WHIP and WHEP cannot; use a device token"))
         }
         let offer = PeerOffer(sdp: sdp, streams: streams, maySend: maySend, subscription: subscription)
         let answer: PeerAnswer
@@ -327,7 +333,9 @@ actor RoomSession {
                 room: name, title: chosen, snapshotJSON: ServerMessage.encode(snapshot.state),
                 roomOpenedAt: live.openedAt, ring: ring)
             if case .starting(let after, let held) = recording {
-                for entry in held where entry.seq > after { await archive.append(recording: id, eventJSON: entry.bytes) }
+                for entry in held where entry.seq > after {
+                    await archive.append(recording: id, eventJSON: entry.bytes)
+                }
             }
             recording = .running(id: id)
             snapshotDue = services.clock() &+ Self.snapshotInterval

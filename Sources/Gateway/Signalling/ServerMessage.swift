@@ -52,7 +52,9 @@ enum ServerMessage {
             json.field("presence", "levels")
             json.key("levels") { json in
                 json.object { json in
-                    for (participant, level) in levels.sorted(by: { $0.key < $1.key }) { json.field(participant, level) }
+                    for (participant, level) in levels.sorted(by: { $0.key < $1.key }) {
+                        json.field(participant, level)
+                    }
                 }
             }
         }

@@ -119,7 +119,8 @@ struct Doctor: AsyncParsableCommand {
             if gigabytes < 1 {
                 report.fault("only \(gigabytes) GB are free for recordings")
             } else if gigabytes < 20 {
-                report.note("\(gigabytes) GB are free for recordings: about \(max(1, gigabytes / 10)) hours of a large room")
+                report.note(
+                    "\(gigabytes) GB are free for recordings: about \(max(1, gigabytes / 10)) hours of a large room")
             } else {
                 report.well("\(gigabytes) GB are free for recordings")
             }
@@ -133,11 +134,14 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func checkImages(_ configuration: Configuration, _ report: inout Report) async {
-        guard !configuration.imagingFolder.isEmpty else { return report.note("imaging.folder is empty: there are no images") }
+        guard !configuration.imagingFolder.isEmpty else {
+            return report.note("imaging.folder is empty: there are no images")
+        }
         let library = ImagingLibrary(folder: configuration.imagingFolder)
         let counts = await library.counts()
         report.well(
-            "\(configuration.imagingFolder) has \(counts.studies) studies, \(counts.series) series, \(counts.instances) images")
+            "\(configuration.imagingFolder) has \(counts.studies) studies, \(counts.series) series, \(counts.instances) images"
+        )
         if counts.refused > 0 { report.note("\(counts.refused) files in it are no DICOM files or cut off") }
     }
 

@@ -64,7 +64,9 @@ struct Recordings: AsyncParsableCommand {
             let archive = try await Recordings.open(options)
             let recovered = await archive.recover()
             for recording in recovered {
-                print("\(recording.recording)  \(recording.tracks) tracks, \(recording.bytesCut) bytes of torn ends cut off")
+                print(
+                    "\(recording.recording)  \(recording.tracks) tracks, \(recording.bytesCut) bytes of torn ends cut off"
+                )
             }
             print(recovered.isEmpty ? "Every recording is complete." : "\(recovered.count) recovered.")
         }

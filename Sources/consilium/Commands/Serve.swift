@@ -62,7 +62,8 @@ struct Serve: AsyncParsableCommand {
                 (.chair, "Dr. Chair"), (.expert, "Dr. Expert"), (.presenter, "Dr. Presenter"), (.attendee, "Attendee"),
                 (.observer, "Observer"),
             ]
-            text += "\nOpen one link per browser window. Each is a person in the room \"demo\" and is valid for a day.\n"
+            text +=
+                "\nOpen one link per browser window. Each is a person in the room \"demo\" and is valid for a day.\n"
             for (role, name) in people {
                 let token = try verifier.mint(
                     AccessClaims(
@@ -73,7 +74,8 @@ struct Serve: AsyncParsableCommand {
             }
             let device = try verifier.mint(
                 AccessClaims(
-                    room: "demo", identity: "demo-encoder", name: "Encoder", role: .device, expires: expires, kind: .mdt,
+                    room: "demo", identity: "demo-encoder", name: "Encoder", role: .device, expires: expires,
+                    kind: .mdt,
                     title: "Demo board"))
             text += "\n  An encoder (WHIP): POST to \(base)/whip/demo/encoder with this bearer token\n  \(device)\n"
         }
@@ -116,7 +118,9 @@ extension Configuration {
             host = "localhost"
         } else if ["0.0.0.0", "::"].contains(server.address) {
             // What this host is called from outside; loopback when it has no other address.
-            host = HostAddresses.all().first { !NumericAddress.isLoopback($0) && !NumericAddress.isVersion6($0) } ?? "localhost"
+            host =
+                HostAddresses.all().first { !NumericAddress.isLoopback($0) && !NumericAddress.isVersion6($0) }
+                ?? "localhost"
         } else {
             host = NumericAddress.isVersion6(server.address) ? "[\(server.address)]" : server.address
         }
@@ -133,7 +137,8 @@ extension Configuration {
         result.http.maximumConnectionsPerAddress = server.maximumConnectionsPerAddress
         result.http.compressesWebSockets = server.compression
         result.media = MediaEngineConfiguration(
-            bindAddress: media.address, udpPort: UInt16(clamping: media.udpPort), tcpPort: UInt16(clamping: media.tcpPort),
+            bindAddress: media.address, udpPort: UInt16(clamping: media.udpPort),
+            tcpPort: UInt16(clamping: media.tcpPort),
             announcedAddresses: media.announcedAddresses, srtp: media.srtp == .native ? .native : .libsrtp2,
             consentTimeout: .seconds(media.consentTimeoutSeconds))
         result.hub.maximumRooms = rooms.maximum

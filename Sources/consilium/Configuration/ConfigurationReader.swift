@@ -66,7 +66,9 @@ struct ConfigurationReader {
                 continue
             }
             guard let entries = value.mapping else {
-                if value.null == nil { report(place(value), "\"\(section)\" is a section; indent its settings below it") }
+                if value.null == nil {
+                    report(place(value), "\"\(section)\" is a section; indent its settings below it")
+                }
                 continue
             }
             for (name, entry) in entries { readEntry("\(section).\(name.string ?? "")", at: place(name), entry) }
@@ -170,7 +172,8 @@ struct ConfigurationReader {
         if server.port != 0, server.port == configuration.media.tcpPort {
             report(
                 place(of: "media.tcpPort"),
-                "port \(server.port) is server.port already; give media.tcpPort another one, or 0 to switch ICE-TCP off")
+                "port \(server.port) is server.port already; give media.tcpPort another one, or 0 to switch ICE-TCP off"
+            )
         }
         if server.maximumConnectionsPerAddress > server.maximumConnections {
             report(
@@ -212,7 +215,8 @@ struct ConfigurationReader {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
             return report(
-                place(of: "imaging.folder"), "\(path) is not a folder; make it, or empty the setting to go without images")
+                place(of: "imaging.folder"),
+                "\(path) is not a folder; make it, or empty the setting to go without images")
         }
     }
 }

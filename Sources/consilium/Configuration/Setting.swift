@@ -70,7 +70,8 @@ struct Setting {
         Setting(name: name, read: { .whole($0[keyPath: path]) }) { value, configuration in
             guard case .whole(let number) = value else { throw Self.wrongKind(value, "a whole number") }
             guard range.contains(number) else {
-                throw Fault(message: "\(number) is out of range; give a number from \(range.lowerBound) to \(range.upperBound)")
+                throw Fault(
+                    message: "\(number) is out of range; give a number from \(range.lowerBound) to \(range.upperBound)")
             }
             configuration[keyPath: path] = number
         }

@@ -38,8 +38,8 @@ final class RawClient: @unchecked Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
+        // Thrown with everything initialised: deinit closes.
         guard connected == 0 else {
-            close(descriptor)
             throw RawFault(description: "no connection to port \(port): \(String(cString: strerror(errno)))")
         }
     }
@@ -51,7 +51,9 @@ final class RawClient: @unchecked Sendable {
     func send(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL)) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { throw RawFault(description: "the server took \(sent) of \(bytes.count) bytes") }
             sent += count
         }

@@ -6,7 +6,8 @@ enum TestCryptography {
     /// HMAC-SHA-256 by RFC 2104 over `openssl dgst`.
     static func hmacSHA256(_ key: [UInt8], _ message: [UInt8]) -> [UInt8]? {
         let hex = key.map { String(format: "%02x", $0) }.joined()
-        return try? TestKeys.openssl(["dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:\(hex)", "-binary"], message)
+        return try? TestKeys.openssl(
+            ["dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:\(hex)", "-binary"], message)
     }
 }
 

@@ -56,6 +56,9 @@ function complain(error) {
     );
 }
 
+// What is shown, for tests and for the console.
+Object.defineProperty(window, "replay", { get: () => view });
+
 window.addEventListener("hashchange", () => void show());
 
 try {

@@ -10,6 +10,7 @@ const far = 0.35;
 const strongestNudge = 0.08;
 /** Loading begins so long before the file's time comes. */
 const ahead = 6;
+export const early = 0.3;
 
 export class MediaTrack {
     /** @type {HTMLVideoElement | HTMLAudioElement | null} */
@@ -37,6 +38,14 @@ export class MediaTrack {
 
     get failed() {
         return this.#failed;
+    }
+
+    /**
+     * Whether its picture may be seen: a moment early is early enough to see the first one while the clock stands.
+     * @param {number} t
+     */
+    shows(t) {
+        return t >= this.start - early && t < this.end;
     }
 
     /** @param {number} t */

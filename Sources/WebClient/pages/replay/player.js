@@ -1,6 +1,6 @@
 // One recording: its pictures, sound, images and words at one moment, and the controls that choose the moment.
 
-import { h, icon, iconButton, setAttribute, setIcon, setText } from "../shared/dom.js";
+import { h, icon, iconButton, setAttribute, setText } from "../shared/dom.js";
 import { clock as clockWords } from "../shared/format.js";
 import { arrange } from "../room/layout.js";
 import { address } from "./address.js";
@@ -102,8 +102,7 @@ export class Player {
             duration: this.duration, marks: this.timeline.marks, peaks: [], interval: 0.1,
             thumbnail: (t) => this.#thumbnail(t), seek: (t) => this.seek(t, false),
         });
-        this.playIcon = icon("play");
-        this.playButton = h("button", { type: "button", class: "icon-button play", onclick: () => this.toggle() }, this.playIcon);
+        this.playButton = h("button", { type: "button", class: "icon-button play", onclick: () => this.toggle() }, icon("play"));
         this.muteButton = iconButton("speaker", "Sound off", () => this.toggleMute());
         this.volumeField = h("input", {
             type: "range", class: "volume", min: "0", max: "1", step: "0.05", value: "1", "aria-label": "Volume",
@@ -375,8 +374,7 @@ export class Player {
 
     #stateChanged() {
         const { playing, held } = this.clock;
-        if (this.playButton && this.playIcon) {
-            setIcon(this.playIcon, playing ? "pause" : "play");
+        if (this.playButton) {
             this.playButton.classList.toggle("playing", playing);
             setAttribute(this.playButton, "aria-label", playing ? "Pause" : "Play");
             this.playButton.title = playing ? "Pause" : "Play";

@@ -1,5 +1,7 @@
 // Decides which tiles a replay shows, from the recorded files, the room's state and the viewer's wishes. Pure.
 
+import { early } from "./media-track.js";
+
 /** @typedef {import("./media-track.js").MediaTrack} MediaTrack */
 /** @typedef {import("../shared/room-state.js").RoomState} RoomState */
 /** @typedef {import("../room/scene.js").Tile} Tile */
@@ -33,7 +35,7 @@ export function tiles(state, tracks, t) {
     }
     const seen = new Set();
     const people = new Set(Object.keys(state.participants).filter((id) => state.participants[id]?.status !== "waiting"));
-    const videos = tracks.filter((media) => media.track.kind === "video" && t >= media.start && t < media.end + keepSeconds);
+    const videos = tracks.filter((media) => media.track.kind === "video" && t >= media.start - early && t < media.end + keepSeconds);
     for (const media of videos) people.add(media.track.participant);
     for (const participant of people) {
         let hasFace = false;

@@ -100,7 +100,7 @@ function whyNoPicture(media, muted, t) {
     if (media?.failed) return "This picture cannot be played here";
     const gap = media?.gapAt(t);
     if (muted && (!media || gap)) return "Camera off";
-    if (!media || !media.covers(t)) return "No picture at this time";
+    if (!media || !media.shows(t)) return "No picture at this time";
     if (gap) return gap.cause === "paused" ? "Camera off" : "Not recorded: picture lost";
     return "";
 }

@@ -1,58 +1,66 @@
 // A participant in virtual time: publishes synthetic tracks as RTP through a lossy, jittery way into a packet ring.
 
 import Foundation
-import PacketRing
+package import PacketRing
 
 /// One RTP stream of a sender with its own clock.
-struct StreamSpecification {
-    var track: UInt32
-    var encoding: UInt8 = 0
-    var ssrc: UInt32
-    var firstSequence: UInt16 = 65_500
-    var firstTimestamp: UInt32 = 0xFFFF_0000
-    var clockRate: UInt32
-    var payloadType: UInt8
+package struct StreamSpecification: Sendable {
+    package var track: UInt32
+    package var encoding: UInt8 = 0
+    package var ssrc: UInt32
+    package var firstSequence: UInt16 = 65_500
+    package var firstTimestamp: UInt32 = 0xFFFF_0000
+    package var clockRate: UInt32
+    package var payloadType: UInt8
+
+    package init(track: UInt32, encoding: UInt8 = 0, ssrc: UInt32, clockRate: UInt32, payloadType: UInt8) {
+        self.track = track
+        self.encoding = encoding
+        self.ssrc = ssrc
+        self.clockRate = clockRate
+        self.payloadType = payloadType
+    }
 }
 
 /// What is on its way to the recorder.
-struct Delivery {
-    enum Content {
+package struct Delivery {
+    package enum Content {
         case packet([UInt8])
         case report(SenderReportClock)
         case declare(TrackDeclaration)
         case ended
     }
-    var arrival: UInt64
-    var order: Int
-    var track: UInt32
-    var encoding: UInt8
-    var content: Content
+    package var arrival: UInt64
+    package var order: Int
+    package var track: UInt32
+    package var encoding: UInt8
+    package var content: Content
 }
 
 /// Turns frames into deliveries. All times are nanoseconds since the room opened.
-final class Sender {
-    let participant: String
+package final class Sender {
+    package let participant: String
     /// The sender's clock runs faster than ours by this.
-    var drift: Double = 0
+    package var drift: Double = 0
     /// The sender's wall clock at session time 0.
-    var wallClock: UInt64 = 0xE8_0000_0000_0000_00
-    var delay: Int64 = 20_000_000
-    var jitter: Int64 = 10_000_000
-    var loss: Double = 0
-    private(set) var deliveries: [Delivery] = []
-    private(set) var lost = 0
+    package var wallClock: UInt64 = 0xE8_0000_0000_0000_00
+    package var delay: Int64 = 20_000_000
+    package var jitter: Int64 = 10_000_000
+    package var loss: Double = 0
+    package private(set) var deliveries: [Delivery] = []
+    package private(set) var lost = 0
 
     private var chance: Chance
     private var sequences: [UInt32: UInt16] = [:]
     private var pictureIDs: [UInt32: Int] = [:]
     private var order = 0
 
-    init(participant: String, seed: UInt64) {
+    package init(participant: String, seed: UInt64) {
         self.participant = participant
         chance = Chance(seed: seed)
     }
 
-    func declare(
+    package func declare(
         _ track: UInt32, stream: String, kind: String, role: String, codec: String, clockRate: UInt32,
         payloadType: UInt8,
         at time: Int64
@@ -63,7 +71,7 @@ final class Sender {
         add(time, track, 0, .declare(declaration))
     }
 
-    func end(_ track: UInt32, at time: Int64) { add(time, track, 0, .ended) }
+    package func end(_ track: UInt32, at time: Int64) { add(time, track, 0, .ended) }
 
     /// The sender's own clock at a moment of ours.
     private func senderTime(_ time: Int64) -> Double { Double(time) * (1 + drift) }
@@ -72,7 +80,7 @@ final class Sender {
         stream.firstTimestamp &+ UInt32(truncatingIfNeeded: Int64(senderTime(time) * Double(stream.clockRate) / 1e9))
     }
 
-    func report(_ stream: StreamSpecification, at time: Int64) {
+    package func report(_ stream: StreamSpecification, at time: Int64) {
         let nanoseconds = senderTime(time)
         let seconds = UInt64(nanoseconds / 1e9)
         let fraction = (nanoseconds / 1e9 - Double(seconds)) * 4_294_967_296
@@ -81,12 +89,12 @@ final class Sender {
         add(arrival(time), stream.track, stream.encoding, .report(clock))
     }
 
-    func sendOpus(_ packet: [UInt8], _ stream: StreamSpecification, at time: Int64) {
+    package func sendOpus(_ packet: [UInt8], _ stream: StreamSpecification, at time: Int64) {
         send([packet], stream, at: time)
     }
 
     /// RFC 7741 with a 15-bit picture id, at most 1000 bytes a packet.
-    func sendVP8(_ frame: [UInt8], _ stream: StreamSpecification, at time: Int64) {
+    package func sendVP8(_ frame: [UInt8], _ stream: StreamSpecification, at time: Int64) {
         let picture = (pictureIDs[stream.ssrc] ?? 32_760) & 0x7FFF
         pictureIDs[stream.ssrc] = picture + 1
         var payloads: [[UInt8]] = []
@@ -100,7 +108,7 @@ final class Sender {
     }
 
     /// One frame in packets with one timestamp; the last carries the marker.
-    func send(_ payloads: [[UInt8]], _ stream: StreamSpecification, at time: Int64) {
+    package func send(_ payloads: [[UInt8]], _ stream: StreamSpecification, at time: Int64) {
         for (index, payload) in payloads.enumerated() {
             let sequence = sequences[stream.ssrc] ?? stream.firstSequence
             sequences[stream.ssrc] = sequence &+ 1
@@ -131,7 +139,7 @@ final class Sender {
 }
 
 extension PacketRing {
-    func write(_ delivery: Delivery, opened: UInt64) {
+    package func write(_ delivery: Delivery, opened: UInt64) {
         let arrival = opened + delivery.arrival
         switch delivery.content {
         case .packet(let bytes):

@@ -5,22 +5,22 @@ import CVPX
 import Foundation
 
 /// Once a second, for a tenth of a second, at the middle of the second.
-enum FlashAndBeep {
-    static func isOn(nanoseconds: Int64) -> Bool {
+package enum FlashAndBeep {
+    package static func isOn(nanoseconds: Int64) -> Bool {
         let phase = nanoseconds % 1_000_000_000
         return phase >= 500_000_000 && phase < 600_000_000
     }
 }
 
 /// VP8 (or VP9) pictures: grey, white while the flash is on, with a moving bar so that no two are alike.
-final class SyntheticCamera {
-    let width: Int
-    let height: Int
+package final class SyntheticCamera {
+    package let width: Int
+    package let height: Int
     private var context = vpx_codec_ctx_t()
     private var image: UnsafeMutablePointer<vpx_image_t>
     private var count: Int64 = 0
 
-    init(width: Int = 192, height: Int = 108, vp9: Bool = false, kilobits: UInt32 = 200) {
+    package init(width: Int = 192, height: Int = 108, vp9: Bool = false, kilobits: UInt32 = 200) {
         self.width = width
         self.height = height
         var configuration = vpx_codec_enc_cfg_t()
@@ -45,7 +45,7 @@ final class SyntheticCamera {
     }
 
     /// The picture of this moment.
-    func frame(at nanoseconds: Int64, key: Bool) -> [UInt8] {
+    package func frame(at nanoseconds: Int64, key: Bool) -> [UInt8] {
         let luma: UInt8 = FlashAndBeep.isOn(nanoseconds: nanoseconds) ? 235 : 60
         let planes = image.pointee
         for row in 0..<height { memset(planes.planes.0! + row * Int(planes.stride.0), Int32(luma), width) }
@@ -72,11 +72,11 @@ final class SyntheticCamera {
 }
 
 /// 20 ms Opus packets: silence, and 1 kHz while the beep is on.
-final class SyntheticMicrophone {
+package final class SyntheticMicrophone {
     private let encoder: OpaquePointer
     private var sample: Int64 = 0
 
-    init() {
+    package init() {
         var error: Int32 = 0
         encoder = opus_encoder_create(48_000, 1, OPUS_APPLICATION_VOIP, &error)!
         _ = consilium_opus_encoder_set_bitrate(encoder, 32_000)
@@ -85,7 +85,7 @@ final class SyntheticMicrophone {
     deinit { opus_encoder_destroy(encoder) }
 
     /// The packet that begins at this moment.
-    func packet(at nanoseconds: Int64) -> [UInt8] {
+    package func packet(at nanoseconds: Int64) -> [UInt8] {
         var samples = [Int16](repeating: 0, count: 960)
         for index in samples.indices {
             let time = nanoseconds + Int64(index) * 1_000_000_000 / 48_000
@@ -100,12 +100,12 @@ final class SyntheticMicrophone {
 }
 
 /// Repeatable chance (SplitMix64).
-struct Chance: RandomNumberGenerator {
+package struct Chance: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var value = state
         value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
@@ -113,5 +113,7 @@ struct Chance: RandomNumberGenerator {
         return value ^ value >> 31
     }
 
-    mutating func happens(_ probability: Double) -> Bool { Double.random(in: 0..<1, using: &self) < probability }
+    package mutating func happens(_ probability: Double) -> Bool {
+        Double.random(in: 0..<1, using: &self) < probability
+    }
 }
