@@ -4,10 +4,8 @@ import os
 import subprocess
 
 import pytest
-from harness import ROOT, Server, programs
+from harness import Server, programs
 from playwright.sync_api import sync_playwright
-
-PAGES = ROOT / "Sources" / "WebClient" / "pages"
 
 # A microphone and a camera that need nobody to press a button.
 CHROMIUM_FLAGS = [

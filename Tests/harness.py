@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = ROOT / "Sources" / "WebClient" / "pages"
 
 
 def programs():

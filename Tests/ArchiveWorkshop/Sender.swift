@@ -4,7 +4,7 @@ import Foundation
 package import PacketRing
 
 /// One RTP stream of a sender with its own clock.
-package struct StreamSpecification {
+package struct StreamSpecification: Sendable {
     package var track: UInt32
     package var encoding: UInt8 = 0
     package var ssrc: UInt32
@@ -12,6 +12,14 @@ package struct StreamSpecification {
     package var firstTimestamp: UInt32 = 0xFFFF_0000
     package var clockRate: UInt32
     package var payloadType: UInt8
+
+    package init(track: UInt32, encoding: UInt8 = 0, ssrc: UInt32, clockRate: UInt32, payloadType: UInt8) {
+        self.track = track
+        self.encoding = encoding
+        self.ssrc = ssrc
+        self.clockRate = clockRate
+        self.payloadType = payloadType
+    }
 }
 
 /// What is on its way to the recorder.

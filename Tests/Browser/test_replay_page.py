@@ -9,8 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from conftest import PAGES, ROOT
-from harness import until
+from harness import PAGES, ROOT, until
 
 SECONDS, PARTICIPANTS = 14, 2
 SECURITY = (

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from conftest import ROOT
+from harness import ROOT
 from rooms import KEEP_SOCKETS, REWRITE_CANDIDATES, close, enter, pictures, share_screen, wait_for
 
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import PAGES, ROOT
+from harness import PAGES, ROOT
 
 SIZE, SLICES = 128, 12
 CONTENT_SECURITY = "default-src 'self'; style-src 'self'; script-src 'self'; worker-src 'self'; img-src 'self' blob:"
