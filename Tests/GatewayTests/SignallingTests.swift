@@ -252,6 +252,24 @@ import Testing
             #expect(escape.status == 404)
         }
     }
+
+    @Test("closes a room that stays empty, and keeps one that somebody may come back to")
+    func emptyRooms() async throws {
+        try await TestService.run({ $0.hub.emptyGrace = 0 }) { service, _ in
+            let chair = try TestService.token(.chair)
+            let page = Lock<PageClient?>(nil)
+            try await blocking { page.withLock { $0 = try? PageClient.joined(service.port, chair) } }
+            await service.hub.tick()
+            await service.hub.tick()
+            #expect(await service.hub.counts().rooms == 1)
+            try await blocking {
+                #expect(try page.withLock { $0 }?.request(["do": "leave"]).ok != nil)
+                #expect(try page.withLock { $0 }?.closeCode() == 4002)
+            }
+            // The end of a room passes through its output; every tick looks again.
+            while await service.hub.counts().rooms > 0 { await service.hub.tick() }
+        }
+    }
 }
 
 @Suite("Signalling refuses") struct SignallingRefusalTests {

@@ -109,4 +109,33 @@ import Testing
             }
         }
     }
+
+    @Test("pings a silent client and hangs up on one that does not answer")
+    func keepAlive() async throws {
+        let quick: (inout HTTPServerConfiguration) -> Void = {
+            $0.webSocketPingSeconds = 1
+            $0.webSocketHangUpSeconds = 2
+        }
+        try await HTTPServerTests.withServer(quick, sockets: [Self.echo]) { port, _ in
+            async let dead: Void = blocking {
+                let client = try RawClient(port: port)
+                _ = try client.upgrade("/v1/rooms/r/socket")
+                #expect(try client.isClosedByServer())
+            }
+            async let alive: Void = blocking {
+                let client = try RawClient(port: port)
+                _ = try client.upgrade("/v1/rooms/r/socket")
+                var pings = 0
+                while pings < 4 {
+                    let ping = try client.rawFrame()
+                    guard ping.opcode == 9 else { continue }
+                    try client.sendFrame(ping.payload, opcode: 10)
+                    pings += 1
+                }
+                try client.sendFrame("still here")
+                #expect(try client.frame().text == "still here")
+            }
+            _ = try await (dead, alive)
+        }
+    }
 }

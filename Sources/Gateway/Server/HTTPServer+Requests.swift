@@ -34,7 +34,7 @@ final class HTTPExchange {
 extension HTTPServer {
     private static let http1Chunk = 60 * 1024
     /// The smallest frame every HTTP/2 peer takes is 16,384 bytes; libwebsockets does not split for us.
-    private static let http2Chunk = 16 * 1000
+    static let http2Chunk = 16 * 1000
 
     // MARK: receiving
 

@@ -15,6 +15,8 @@ final class SocketConnection {
     var partial: [UInt8] = []
     var isPaused = false
     var isCloseSent = false
+    /// A message that goes out in fragments, and how much of it is out.
+    var unfinished: (message: OutgoingMessage, sent: Int)?
 
     init(socket: WebSocket, connection: OpaquePointer, messageLimit: Int) {
         self.socket = socket
@@ -211,6 +213,7 @@ extension HTTPServer {
     func socketWritable(_ wsi: OpaquePointer) -> Int32 {
         guard let connection = openSockets[wsi] else { return -1 }
         guard !connection.isCloseSent else { return 0 }
+        if connection.unfinished != nil { return sendFragment(connection) }
         switch connection.socket.next() {
         case .nothing:
             return 0
@@ -218,9 +221,43 @@ extension HTTPServer {
             return sendClose(connection, code, reason)
         case .message(let message):
             count { $0.socketMessagesSent += 1 }
+            if isHTTP2(wsi) {
+                connection.unfinished = (message, 0)
+                return sendFragment(connection)
+            }
             guard lws_write(wsi, message.payload, message.count, LWS_WRITE_TEXT) >= 0 else { return -1 }
             if connection.socket.hasOutgoing { lws_callback_on_writable(wsi) }
             return 0
         }
+    }
+
+    /// Over HTTP/2 a write becomes one DATA frame, which must fit the peer's frame size and window: large messages go out
+    /// as fragments of RFC 6455, each from a copy, since the header is written over what lies before it.
+    private func sendFragment(_ connection: SocketConnection) -> Int32 {
+        let wsi = connection.connection
+        guard let (message, sent) = connection.unfinished else { return 0 }
+        let allowance = lws_get_peer_write_allowance(wsi)
+        // The WebSocket header counts against the window, too.
+        let room = allowance < 0 ? Self.http2Chunk : min(Self.http2Chunk, Int(allowance) - 16)
+        let size = min(room, message.count - sent)
+        guard size > 0 || message.count == 0 else {
+            lws_callback_on_writable(wsi)
+            return 0
+        }
+        let isLast = sent + size == message.count
+        let mode =
+            (sent == 0 ? LWS_WRITE_TEXT.rawValue : LWS_WRITE_CONTINUATION.rawValue)
+            | (isLast ? 0 : LWS_WRITE_NO_FIN.rawValue)
+        let headroom = Int(CWS_WRITE_HEADROOM)
+        let written = withUnsafeTemporaryAllocation(byteCount: headroom + size, alignment: 16) { buffer -> Int32 in
+            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[headroom...])
+            part.copyMemory(from: UnsafeRawBufferPointer(start: message.payload + sent, count: size))
+            guard let base = part.baseAddress else { return -1 }
+            return lws_write(wsi, base.assumingMemoryBound(to: UInt8.self), size, lws_write_protocol(mode))
+        }
+        guard written >= 0 else { return -1 }
+        connection.unfinished = isLast ? nil : (message, sent + size)
+        if !isLast || connection.socket.hasOutgoing { lws_callback_on_writable(wsi) }
+        return 0
     }
 }

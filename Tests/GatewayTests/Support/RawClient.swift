@@ -154,13 +154,18 @@ final class RawClient: @unchecked Sendable {
     /// The next data or close frame; pings are answered on the way.
     func frame() throws -> Frame {
         while true {
-            let head = try take(2)
-            var length = Int(head[1] & 0x7F)
-            if length == 126 { length = try take(2).reduce(0) { $0 << 8 | Int($1) } }
-            if length == 127 { length = try take(8).reduce(0) { $0 << 8 | Int($1) } }
-            let frame = Frame(opcode: head[0] & 15, payload: try take(length))
+            let frame = try rawFrame()
             guard frame.opcode == 9 else { return frame }
             try sendFrame(frame.payload, opcode: 10)
         }
+    }
+
+    /// The next frame of any kind.
+    func rawFrame() throws -> Frame {
+        let head = try take(2)
+        var length = Int(head[1] & 0x7F)
+        if length == 126 { length = try take(2).reduce(0) { $0 << 8 | Int($1) } }
+        if length == 127 { length = try take(8).reduce(0) { $0 << 8 | Int($1) } }
+        return Frame(opcode: head[0] & 15, payload: try take(length))
     }
 }
