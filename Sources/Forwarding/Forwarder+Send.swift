@@ -21,6 +21,7 @@ extension Forwarder {
             return
         }
         guard stream.pointee.target == encodingID, peers[stream.pointee.peer].pointee.canSend,
+            now >= stream.pointee.notBefore,
             !stream.pointee.isVideo || entry.pointee.flags.contains(.startsKeyFrame),
             entry.pointee.codec == stream.pointee.codec, !entry.pointee.flags.contains(.isPaddingOnly)
         else { return }

@@ -16,6 +16,8 @@ package struct ReceiverStream: ~Copyable {
     /// The transport's numbers for both SSRCs.
     package let slot: Int
     package let retransmissionSlot: Int
+    /// The receiver may not know of the stream before: its answer is still on the way.
+    let notBefore: UInt64
 
     // By assignment.
     package var track: Int32 = -1
@@ -50,7 +52,7 @@ package struct ReceiverStream: ~Copyable {
 
     package init(
         peer: Int32, isVideo: Bool, mid text: [UInt8], ssrc: UInt32, retransmissionSSRC: UInt32, slot: Int,
-        retransmissionSlot: Int, extensions: ExtensionNumbers, seed: UInt64
+        retransmissionSlot: Int, extensions: ExtensionNumbers, notBefore: UInt64, seed: UInt64
     ) {
         self.peer = peer
         self.isVideo = isVideo
@@ -59,6 +61,7 @@ package struct ReceiverStream: ~Copyable {
         self.slot = slot
         self.retransmissionSlot = retransmissionSlot
         self.extensions = extensions
+        self.notBefore = notBefore
         needsTwoBytes = extensions.needsTwoBytes
         rewriter = StreamRewriter(seed: seed)
         sent = SentPackets(capacity: isVideo ? 1024 : 128)

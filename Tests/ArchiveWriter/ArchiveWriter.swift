@@ -5,7 +5,8 @@ import ArchiveWorkshop
 import Foundation
 import PacketRing
 
-/// `archive-writer <folder> <seconds> [<participants>]`: prints the recording's id when it has begun, "ready" at the end.
+/// `archive-writer <folder> <seconds> [<participants>]`: prints the recording's id when it has begun, then every tenth
+/// of a second how many milliseconds of media it has handed over, and "ready" at the end.
 @main
 struct ArchiveWriter {
     static func main() async throws {
@@ -35,6 +36,7 @@ struct ArchiveWriter {
         // Session time of the recording's start is 5 s; the deliveries count from there.
         let start = opened + 5_000_000_000
         var nextEvent = 0
+        var told: UInt64 = 0
         for delivery in deliveries {
             while start + delivery.arrival > clockNow() { try await Task.sleep(nanoseconds: 2_000_000) }
             while nextEvent < events.count, events[nextEvent].time <= delivery.arrival {
@@ -46,6 +48,10 @@ struct ArchiveWriter {
             }
             ring.write(delivery, opened: start)
             _ = ring.takeKeyFrameRequest()
+            if delivery.arrival >= told + 100_000_000 {
+                told = delivery.arrival
+                say("at \(told / 1_000_000)")
+            }
         }
         ring.finish(arrival: clockNow())
         let begin = clockNow()

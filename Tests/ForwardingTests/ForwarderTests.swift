@@ -71,6 +71,24 @@ struct ForwarderTests {
         #expect(sequences == [sequences[0], sequences[0] &+ 1, sequences[0] &+ 2])
     }
 
+    @Test("a stream that a connected peer was just offered gets its key frame after the answer, not before")
+    func graceForTheAnswer() {
+        let world = ForwardingWorld()
+        let first = world.addReceiver()
+        // Added while its peer is connected already.
+        let stream = world.forwarder.addStream(
+            peer: first.peer, isVideo: true, mid: "8", ssrc: 9000, retransmissionSSRC: 9001, slot: 2,
+            retransmissionSlot: 3, extensions: ExtensionNumbers(), now: world.now)
+        world.attach(stream)
+        var source = Source(world: world, ssrc: 1)
+        source.send(key: true)
+        #expect(world.takePackets(first.peer).filter { $0.slot == 2 }.isEmpty)
+        world.pass(200)
+        #expect(world.keyFrameRequests() == [1])
+        source.send(key: true)
+        #expect(world.takePackets(first.peer).filter { $0.slot == 2 }.count == 1)
+    }
+
     @Test("header extensions get the receiver's numbers; mid stops once the receiver has reported")
     func extensions() {
         let world = ForwardingWorld()

@@ -74,8 +74,9 @@ final class ForwardingWorld {
         let stream = forwarder.addStream(
             peer: peer, isVideo: isVideo, mid: "7", ssrc: ssrc, retransmissionSSRC: ssrc + 1, slot: 0,
             retransmissionSlot: 1,
-            extensions: ExtensionNumbers([(.mid, 9), (.transportSequence, 2), (.videoOrientation, 5), (.audioLevel, 6)])
-        )
+            extensions: ExtensionNumbers([(.mid, 9), (.transportSequence, 2), (.videoOrientation, 5), (.audioLevel, 6)]
+            ),
+            now: now)
         forwarder.setCanSend(peer, true, now: now)
         if attached { attach(stream, repairs: repairs, isVideo: isVideo) }
         return (peer, stream)

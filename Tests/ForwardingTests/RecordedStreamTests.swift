@@ -125,10 +125,10 @@ struct RecordedStreamTests {
             sections, formats: formats, extensions: extensions, usesTransportFeedback: true, usesMaximumBitrate: false,
             peer: publisher, now: 0)
         forwarder.setCanSend(publisher, true, now: 0)
-        forwarder.setCanSend(receiver, true, now: 0)
         let stream = forwarder.addStream(
             peer: receiver, isVideo: true, mid: "9", ssrc: 77, retransmissionSSRC: 78, slot: 0, retransmissionSlot: 1,
-            extensions: ExtensionNumbers([(.mid, 4), (.dependencyDescriptor, 12)]))
+            extensions: ExtensionNumbers([(.mid, 4), (.dependencyDescriptor, 12)]), now: 0)
+        forwarder.setCanSend(receiver, true, now: 0)
         forwarder.attach(
             stream, to: videoTrack, codec: wanted, payloadType: 100, retransmissionPayloadType: 101, clockRate: 90_000,
             now: 0)
