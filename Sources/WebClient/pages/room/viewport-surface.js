@@ -8,7 +8,7 @@ import { h, icon, setIcon, setText } from "../shared/dom.js";
 /** @typedef {import("../viewport/viewport.js").Viewport} Viewport */
 
 export class ViewportSurface {
-    /** The viewer itself, once it is loaded. @type {Viewport | null} */
+    /** @type {Viewport | null} the viewer itself, once it is loaded */
     view = null;
     #series = "";
     #isSteering = false;
