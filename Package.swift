@@ -79,7 +79,12 @@ var targets: [Target] = [
     tests("MediaEngineTests", ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
     tests("RoomsTests", ["Rooms"], kept: ["session-2026.ndjson"]),
     tests("ImagingTests", ["Imaging"]),
-    tests("ArchiveTests", ["Archive", "Rooms", "WireFormats", "PacketRing", "CVPX", "COpus", grdb]),
+    // Synthetic participants, and a program that records them: the tests kill it.
+    .target(
+        name: "ArchiveWorkshop", dependencies: ["PacketRing", "CVPX", "COpus"], path: "Tests/ArchiveWorkshop",
+        swiftSettings: strict),
+    tool("archive-writer", path: "Tests/ArchiveWriter", ["Archive", "ArchiveWorkshop", "PacketRing"]),
+    tests("ArchiveTests", ["Archive", "ArchiveWorkshop", "archive-writer", "PacketRing", "CVPX", "COpus", grdb]),
     tests("GatewayTests", ["Gateway", "Rooms", "WebClient"]),
     tests("consiliumTests", ["consilium"]),
 ]

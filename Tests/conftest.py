@@ -1,13 +1,11 @@
 """Fixtures for the tests that run real browsers and other programs against the built server."""
 
 import os
-import pathlib
+import subprocess
 
 import pytest
+from harness import Server, programs
 from playwright.sync_api import sync_playwright
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = ROOT / "Sources" / "WebClient" / "pages"
 
 # A microphone and a camera that need nobody to press a button.
 CHROMIUM_FLAGS = [
@@ -46,3 +44,21 @@ def launch(playwright):
 @pytest.fixture(scope="session")
 def browser(launch):
     return launch()
+
+
+@pytest.fixture(scope="session")
+def demo_studies(tmp_path_factory):
+    """A folder of DICOM studies made by the project's own tool."""
+    folder = tmp_path_factory.mktemp("dicom")
+    subprocess.run([programs() / "make-demo-data", "--into", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, demo_studies):
+    """A server with the demo studies, one for each file of tests."""
+    running = Server(tmp_path_factory.mktemp("server"), imaging__folder=demo_studies).start()
+    yield running
+    if running.process.poll() is None:
+        status, seconds = running.stop()
+        assert status == 0 and seconds < 5, f"SIGTERM: exit {status} after {seconds:.1f} s\n{running.log()[-3000:]}"

@@ -4,7 +4,7 @@ package import WireFormats
 /// A ring of arrival times by transport-wide sequence number (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
 /// Packets that come after they were reported as missing are reported again: the next feedback starts at them.
 package struct ArrivalLog: ~Copyable {
-    package static let interval: UInt64 = 50_000_000
+    package static let interval: UInt64 = 100_000_000
     private static let size = 1024
 
     /// Nanoseconds; 0 for what has not arrived.

@@ -61,13 +61,18 @@ extension Forwarder {
     /// A new receive section. Its stream carries nothing until something is attached.
     package mutating func addStream(
         peer: Int32, isVideo: Bool, mid: String, ssrc: UInt32, retransmissionSSRC: UInt32, slot: Int,
-        retransmissionSlot: Int, extensions: ExtensionNumbers
+        retransmissionSlot: Int, extensions: ExtensionNumbers, now: UInt64
     ) -> Int32 {
         let seed = random.next()
+        // A peer that is connected already gets the answer while its packets would be under way: a key frame that comes
+        // before the answer is lost, and the next one is farther away than this.
+        let media = peers[peer]
+        let grace = media.pointee.canSend ? 50_000_000 + 2 * min(media.pointee.roundTrip ?? 0, 150_000_000) : 0
         let id = streams.insert(
             ReceiverStream(
                 peer: peer, isVideo: isVideo, mid: Array(mid.utf8), ssrc: ssrc, retransmissionSSRC: retransmissionSSRC,
-                slot: slot, retransmissionSlot: retransmissionSlot, extensions: extensions, seed: seed))
+                slot: slot, retransmissionSlot: retransmissionSlot, extensions: extensions, notBefore: now &+ grace,
+                seed: seed))
         peers[peer].pointee.streams.append(id)
         return id
     }
@@ -130,11 +135,14 @@ extension Forwarder {
             return
         }
         for stream in peer.pointee.streams { requestKeyFrame(for: stream, now: now) }
+        // What it is to be asked for has waited for the transport.
+        wakeFastTick(now: now)
     }
 
     mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
-            peers[stream.pointee.peer].pointee.canSend, let encoding = encodings.find(stream.pointee.target),
+            peers[stream.pointee.peer].pointee.canSend, now >= stream.pointee.notBefore,
+            let encoding = encodings.find(stream.pointee.target),
             let track = tracks.find(stream.pointee.track), !track.pointee.isMuted
         else { return }
         encoding.pointee.keyFrameRequester.request(now: now)
@@ -142,7 +150,7 @@ extension Forwarder {
     }
 
     mutating func wakeFastTick(now: UInt64) {
-        if fastDue == .max { fastDue = now }
+        fastDue = min(fastDue, now)
     }
 
     /// For the recorder, which takes every layer.

@@ -12,7 +12,10 @@ extension Forwarder {
         counters.packetsReceived &+= 1
         var found = FoundExtensions()
         found.scan(header, in: UnsafeRawBufferPointer(packet), kinds: peer)
-        if found.hasTransportSequence { peer.pointee.arrivals.record(found.transportSequence, arrival: arrival) }
+        if found.hasTransportSequence {
+            peer.pointee.arrivals.record(found.transportSequence, arrival: arrival)
+            if peer.pointee.usesTransportFeedback { fastDue = min(fastDue, peer.pointee.arrivals.nextDeadline) }
+        }
 
         let source: Int32
         if let known = peer.pointee.sources.find(UInt64(header.ssrc)) {
@@ -23,7 +26,6 @@ extension Forwarder {
             case .refused(let reason): return refuse(reason)
             }
         }
-        if fastDue == .max { fastDue = now &+ Forwarder.fastTick }
 
         let encodingID = source >> 1
         var start = 0
@@ -78,14 +80,17 @@ extension Forwarder {
         }
         encoding.pointee.unwrapper.advance(to: position)
         encoding.pointee.staleRun = 0
-        encoding.pointee.notePacket(now: now)
+        // Padding alone probes a path; it does not make a layer flow.
+        if header.payloadLength > 0 { encoding.pointee.notePacket(now: now) }
         encoding.pointee.statistics.record(
             position: position, timestamp: header.timestamp, bytes: packet.count, arrival: arrival,
             clockRate: encoding.pointee.clockRate, isRecovered: isRepair)
         if encoding.pointee.usesNack {
             if encoding.pointee.nack.receive(position, now: now) == .lostTooMuch, track.pointee.isVideo {
                 encoding.pointee.keyFrameRequester.request(now: now)
+                fastDue = now
             }
+            if encoding.pointee.nack.missingCount > 0 { fastDue = min(fastDue, now &+ NackGenerator.reorderingDelay) }
         }
         if format.codec != track.pointee.codec || header.payloadType != track.pointee.payloadType {
             track.pointee.codec = format.codec
@@ -94,7 +99,7 @@ extension Forwarder {
             track.pointee.recorderTrack = 0
             notices.append(.codecChanged(track: trackID))
         }
-        if track.pointee.best < 0 { choose(encodingID, forTrack: trackID, now: now) }
+        if track.pointee.best < 0, header.payloadLength > 0 { choose(encodingID, forTrack: trackID, now: now) }
         guard !track.pointee.isMuted else { return refuse(.muted) }
         if !track.pointee.isVideo, found.hasLevel {
             track.pointee.loudness = max(track.pointee.loudness, found.loudness)

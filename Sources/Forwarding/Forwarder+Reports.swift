@@ -58,7 +58,7 @@ extension Forwarder {
                     let middle = UInt32(truncatingIfNeeded: ntp(at: now) >> 16)
                     let units = middle &- block.lastSenderReport &- block.delaySinceLastSenderReport
                     // More than ten seconds is a mistake of theirs, or a clock that was set.
-                    if units < 10 << 16 { smoothRoundTrip(peer, UInt64(units) &* 1_000_000_000 >> 16) }
+                    if units < 10 << 16 { smoothRoundTrip(peer, (UInt64(units) &* 1_000_000_000) >> 16) }
                 }
             }
         }
@@ -103,6 +103,7 @@ extension Forwarder {
             guard let track = tracks.find(stream.pointee.track), !track.pointee.isMuted else { continue }
             let wanted = stream.pointee.current >= 0 ? stream.pointee.current : stream.pointee.target
             encodings.find(wanted)?.pointee.keyFrameRequester.request(now: now)
+            wakeFastTick(now: now)
         }
     }
 
@@ -131,6 +132,11 @@ extension Forwarder {
     /// Copies the next compound packet for this peer into `buffer` (of 1200 bytes and more); 0 when there is none.
     package mutating func writeNextControl(for peerID: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         peers[peerID].pointee.popControl(into: buffer)
+    }
+
+    /// 1/65536 s (RFC 3550 §6.4.1).
+    private static func reportUnits(_ nanoseconds: UInt64) -> UInt32 {
+        UInt32(clamping: ((nanoseconds / 1000) << 16) / 1_000_000)
     }
 
     /// A compound that begins with a report of who speaks, as RFC 3550 §6.1 wants it even where reduced size is allowed.
@@ -218,7 +224,7 @@ extension Forwarder {
                 if let clock = encoding.pointee.senderClock {
                     last = UInt32(truncatingIfNeeded: clock.ntp >> 16)
                     let age = now > clock.arrival ? now - clock.arrival : 0
-                    delay = UInt32(clamping: (age / 1000 &<< 16) / 1_000_000)
+                    delay = Forwarder.reportUnits(age)
                 }
                 reportBlocks.append(
                     ReportBlock(
@@ -241,7 +247,7 @@ extension Forwarder {
             let age = now > reference.arrival ? now - reference.arrival : 0
             writer.delaySinceLastReport(
                 sender: sender, receiver: reference.ssrc, lastReport: reference.ntp,
-                delay: UInt32(clamping: (age / 1000 &<< 16) / 1_000_000))
+                delay: Forwarder.reportUnits(age))
             peer.pointee.referenceTime = nil
         }
         if peer.pointee.usesMaximumBitrate, !peer.pointee.usesTransportFeedback { addMaximumBitrate(&writer, peer) }

@@ -21,6 +21,7 @@ extension Forwarder {
             return
         }
         guard stream.pointee.target == encodingID, peers[stream.pointee.peer].pointee.canSend,
+            now >= stream.pointee.notBefore,
             !stream.pointee.isVideo || entry.pointee.flags.contains(.startsKeyFrame),
             entry.pointee.codec == stream.pointee.codec, !entry.pointee.flags.contains(.isPaddingOnly)
         else { return }
@@ -166,7 +167,7 @@ extension Forwarder {
             marker: entry.flags.contains(.marker), sequence: sequence, timestamp: sent.timestamp,
             ssrc: isRepair ? stream.pointee.retransmissionSSRC : stream.pointee.ssrc)
         let numbers = stream.pointee.extensions
-        writer.beginExtensions(twoByte: numbers.needsTwoBytes || ExtensionNumbers.hasLongElement(stored))
+        writer.beginExtensions(twoByte: stream.pointee.needsTwoBytes || ExtensionNumbers.hasLongElement(stored))
         let transportNumber = numbers[.transportSequence]
         if transportNumber != 0, let place = writer.reserve(id: transportNumber, length: 2) {
             place.setNetwork16(sent.transportSequence, at: 0)
@@ -199,7 +200,6 @@ extension Forwarder {
 }
 
 extension ExtensionNumbers {
-    /// Numbers above 14 exist in the two-byte form only (RFC 8285 §4.2).
     var needsTwoBytes: Bool {
         for kind in HeaderExtensionKind.allCases where self[kind] > 14 { return true }
         return false

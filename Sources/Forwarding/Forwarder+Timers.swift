@@ -11,27 +11,32 @@ extension Forwarder {
 
     /// While anybody publishes: feedback, requests for what is missing, requests for key frames.
     private mutating func runFastTick(now: UInt64) {
-        var isAnyoneSending = false
+        var next = UInt64.max
         for peerIndex in 0..<peers.end {
             let peerID = Int32(truncatingIfNeeded: peerIndex)
             guard let peer = peers.find(peerID), peer.pointee.canSend, !peer.pointee.sections.isEmpty else { continue }
-            isAnyoneSending = true
             if peer.pointee.usesTransportFeedback, now >= peer.pointee.arrivals.nextDeadline {
                 sendTransportFeedback(peerID)
             }
+            if peer.pointee.usesTransportFeedback { next = min(next, peer.pointee.arrivals.nextDeadline) }
             for index in peer.pointee.sections.indices {
                 guard let track = tracks.find(peers[peerID].pointee.sections[index].track) else { continue }
                 for place in track.pointee.encodings.indices {
                     let encodingID = track.pointee.encodings[place]
                     let encoding = encodings[encodingID]
-                    if encoding.pointee.nack.missingCount > 0 { sendNacks(encodingID, peer: peerID, now: now) }
+                    if encoding.pointee.nack.missingCount > 0 {
+                        sendNacks(encodingID, peer: peerID, now: now)
+                        next = min(next, encoding.pointee.nack.nextDeadline ?? .max)
+                    }
                     if let due = encoding.pointee.keyFrameRequester.nextDeadline, now >= due {
                         sendKeyFrameRequest(encodingID, peer: peerID, now: now)
                     }
+                    next = min(next, encoding.pointee.keyFrameRequester.nextDeadline ?? .max)
                 }
             }
         }
-        fastDue = isAnyoneSending ? now &+ Forwarder.fastTick : .max
+        // Requests that lie close together go out together.
+        fastDue = next == .max ? .max : max(next, now &+ Forwarder.fastTick)
     }
 
     private mutating func runSlowTick(now: UInt64) {

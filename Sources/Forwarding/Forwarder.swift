@@ -32,7 +32,7 @@ package struct Forwarder: ~Copyable {
     }
 
     package static let slowTick: UInt64 = 100_000_000
-    package static let fastTick: UInt64 = 10_000_000
+    package static let fastTick: UInt64 = 5_000_000
     package static let reportInterval: UInt64 = 1_000_000_000
     package static let levelInterval: UInt64 = 200_000_000
 

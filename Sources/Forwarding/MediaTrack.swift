@@ -11,6 +11,8 @@ package struct MediaTrack: ~Copyable {
     package var isMuted: Bool
     /// Under which number a recorder knows it; 0 while none does.
     package var recorderTrack: UInt32 = 0
+    /// Where its owner keeps the recorder.
+    package var recorderRing: Int32 = -1
 
     /// Ids, in the order in which they were bound; a place is -1 until then.
     package var encodings: [Int32] = []

@@ -8,12 +8,16 @@ package struct ReceiverStream: ~Copyable {
     package let isVideo: Bool
     package let ssrc: UInt32
     package let retransmissionSSRC: UInt32
-    package var extensions: ExtensionNumbers
+    package var extensions: ExtensionNumbers { didSet { needsTwoBytes = extensions.needsTwoBytes } }
+    /// Numbers above 14 exist in the two-byte form only (RFC 8285 §4.2).
+    private(set) var needsTwoBytes: Bool
     package private(set) var midLength: UInt8 = 0
     private var mid = InlineArray<16, UInt8>(repeating: 0)
     /// The transport's numbers for both SSRCs.
     package let slot: Int
     package let retransmissionSlot: Int
+    /// The receiver may not know of the stream before: its answer is still on the way.
+    let notBefore: UInt64
 
     // By assignment.
     package var track: Int32 = -1
@@ -48,7 +52,7 @@ package struct ReceiverStream: ~Copyable {
 
     package init(
         peer: Int32, isVideo: Bool, mid text: [UInt8], ssrc: UInt32, retransmissionSSRC: UInt32, slot: Int,
-        retransmissionSlot: Int, extensions: ExtensionNumbers, seed: UInt64
+        retransmissionSlot: Int, extensions: ExtensionNumbers, notBefore: UInt64, seed: UInt64
     ) {
         self.peer = peer
         self.isVideo = isVideo
@@ -57,6 +61,8 @@ package struct ReceiverStream: ~Copyable {
         self.slot = slot
         self.retransmissionSlot = retransmissionSlot
         self.extensions = extensions
+        self.notBefore = notBefore
+        needsTwoBytes = extensions.needsTwoBytes
         rewriter = StreamRewriter(seed: seed)
         sent = SentPackets(capacity: isVideo ? 1024 : 128)
         retransmissionSequence = UInt16(truncatingIfNeeded: seed >> 24) & 0x3FFF

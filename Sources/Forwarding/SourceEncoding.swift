@@ -18,7 +18,7 @@ package struct SenderClock: Sendable, Equatable {
         let difference = Int64(bitPattern: moment &- ntp)
         // A report and what is mapped by it lie seconds apart; beyond some minutes it says nothing.
         guard difference.magnitude < 600 << 32 else { return rtp }
-        let ticks = (difference >> 12) &* Int64(clockRate) >> 20
+        let ticks = ((difference >> 12) &* Int64(clockRate)) >> 20
         return rtp &+ UInt32(truncatingIfNeeded: ticks)
     }
 

@@ -17,6 +17,8 @@ package final class MediaEngine: Sendable {
         Task { [worker] in await worker.begin() }
     }
 
+    deinit { worker.loop.stop() }
+
     /// The UDP port that is bound, also when the configuration said 0.
     package var udpPort: UInt16 { worker.udpPort }
     /// The ICE-TCP port that is bound, 0 when it is off.

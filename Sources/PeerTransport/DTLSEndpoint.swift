@@ -29,6 +29,9 @@ struct DTLSEndpoint: ~Copyable {
 
     /// OpenSSL's own first timer is a second, too long for a lost flight in front of a picture.
     private static let firstInterval: UInt64 = 50_000_000
+    /// Later flights wait for a peer that signs and verifies. FFmpeg's WHIP muxer takes 50 ms to answer as a server, and
+    /// one flight too many after that makes its socket block: it then sends one picture for each datagram it receives.
+    private static let laterInterval: UInt64 = 200_000_000
     private static let longestInterval: UInt64 = 3_200_000_000
     /// A flight with certificates is under 4 KB; a retransmitted one comes with a datagram per message.
     private static let outputCapacity = 16 * 1024
@@ -226,7 +229,7 @@ struct DTLSEndpoint: ~Copyable {
     private mutating func followTimer(now: UInt64) {
         if io.pointee.timer_stops != seenTimerStops {
             seenTimerStops = io.pointee.timer_stops
-            interval = Self.firstInterval
+            interval = Self.laterInterval
         }
         if io.pointee.timer_armed == 0 {
             deadline = .max

@@ -47,6 +47,11 @@ package struct Pointer: Codable, Sendable, Equatable {
 package struct CommandFault: Error, Equatable {
     package var code: String
     package var message: String
+
+    package init(code: String, message: String) {
+        self.code = code
+        self.message = message
+    }
 }
 
 extension RoomCommand {

@@ -1,47 +1,10 @@
 // The recorder in virtual time: what goes in as RTP over a bad way comes out as files that ffmpeg plays in sync.
 
+import ArchiveWorkshop
 import Foundation
 import Testing
 
 @testable import Archive
-
-private let video = StreamSpecification(track: 1, ssrc: 0x1111, clockRate: 90_000, payloadType: 96)
-private let audio = StreamSpecification(track: 2, ssrc: 0x2222, clockRate: 48_000, payloadType: 111)
-
-/// A participant with camera and microphone, for some seconds of session time. `key` says which frames are key frames.
-func conversation(
-    seconds: Range<Int64>, seed: UInt64, drift: Double = 0, loss: Double = 0, participant: String = "p1",
-    tracks: (video: StreamSpecification, audio: StreamSpecification) = (video, audio), keyEvery: Int64 = 60,
-    size: (width: Int, height: Int) = (192, 108)
-) -> Sender {
-    let sender = Sender(participant: participant, seed: seed)
-    sender.drift = drift
-    sender.loss = loss
-    let begin = seconds.lowerBound * 1_000_000_000
-    let end = seconds.upperBound * 1_000_000_000
-    sender.declare(
-        tracks.video.track, stream: "camera", kind: "video", role: "camera", codec: "VP8", clockRate: 90_000,
-        payloadType: tracks.video.payloadType, at: begin)
-    sender.declare(
-        tracks.audio.track, stream: "microphone", kind: "audio", role: "audio", codec: "opus", clockRate: 48_000,
-        payloadType: tracks.audio.payloadType, at: begin)
-    let camera = SyntheticCamera(width: size.width, height: size.height)
-    let microphone = SyntheticMicrophone()
-    var number: Int64 = 0
-    while begin + number * 100_000_000 / 3 < end {
-        let time = begin + number * 100_000_000 / 3
-        sender.sendVP8(camera.frame(at: time, key: number % keyEvery == 0), tracks.video, at: time)
-        number += 1
-    }
-    for time in stride(from: begin, to: end, by: 20_000_000) {
-        sender.sendOpus(microphone.packet(at: time), tracks.audio, at: time)
-    }
-    for time in stride(from: begin + 300_000_000, to: end, by: 2_000_000_000) {
-        sender.report(tracks.video, at: time)
-        sender.report(tracks.audio, at: time + 70_000_000)
-    }
-    return sender
-}
 
 @Suite("the recorder")
 struct RecorderTests {
@@ -49,7 +12,7 @@ struct RecorderTests {
     func inSync() throws {
         let folder = TemporaryFolder()
         let recorder = VirtualRecorder(folder: folder.path)
-        let sender = conversation(seconds: 1..<13, seed: 7, drift: 80e-6)
+        let sender = Sender.conversation(seconds: 1..<13, seed: 7, drift: 80e-6)
         recorder.play(sender.deliveries)
         recorder.finish(at: 13_500_000_000)
 
@@ -81,7 +44,7 @@ struct RecorderTests {
     func loss(seed: UInt64) throws {
         let folder = TemporaryFolder()
         let recorder = VirtualRecorder(folder: folder.path)
-        let sender = conversation(seconds: 0..<12, seed: seed, loss: 0.01, keyEvery: 120)
+        let sender = Sender.conversation(seconds: 0..<12, seed: seed, loss: 0.01, keyEvery: 120)
         recorder.play(sender.deliveries)
         recorder.finish(at: 13_000_000_000)
 
@@ -106,8 +69,8 @@ struct RecorderTests {
     func pause() throws {
         let folder = TemporaryFolder()
         let recorder = VirtualRecorder(folder: folder.path)
-        let sender = conversation(seconds: 0..<3, seed: 3)
-        let later = conversation(seconds: 13..<16, seed: 4)
+        let sender = Sender.conversation(seconds: 0..<3, seed: 3)
+        let later = Sender.conversation(seconds: 13..<16, seed: 4)
         // The same streams go on with the next sequence numbers.
         var continued = later.deliveries
         let lastSequences = lastSequenceNumbers(sender.deliveries)
@@ -203,7 +166,7 @@ struct RecorderTests {
     func fullRing() throws {
         let folder = TemporaryFolder()
         let recorder = VirtualRecorder(folder: folder.path, ringCapacity: 1 << 14)
-        let sender = conversation(seconds: 0..<8, seed: 21, keyEvery: 30)
+        let sender = Sender.conversation(seconds: 0..<8, seed: 21, keyEvery: 30)
         let sorted = sender.deliveries.sorted { ($0.arrival, $0.order) < ($1.arrival, $1.order) }
         // From second 3 to 4 nobody reads.
         recorder.play(sorted.filter { $0.arrival < 3_000_000_000 })

@@ -1,5 +1,6 @@
 // Files that were cut anywhere are playable as they lie, and are finished without losing a whole fragment.
 
+import ArchiveWorkshop
 import Foundation
 import Testing
 
@@ -10,7 +11,7 @@ struct RecoveryTests {
     /// Eight seconds of recording as a crash leaves them: nothing was finished.
     private func unfinished(_ folder: TemporaryFolder) -> [String] {
         let recorder = VirtualRecorder(folder: folder.path)
-        recorder.play(conversation(seconds: 0..<8, seed: 17).deliveries)
+        recorder.play(Sender.conversation(seconds: 0..<8, seed: 17).deliveries)
         return recorder.core.manifest.map { recorder.path($0) }
     }
 
@@ -106,7 +107,7 @@ struct RecoveryTests {
     func finishedIndex() throws {
         let folder = TemporaryFolder()
         let recorder = VirtualRecorder(folder: folder.path)
-        recorder.play(conversation(seconds: 0..<8, seed: 17).deliveries)
+        recorder.play(Sender.conversation(seconds: 0..<8, seed: 17).deliveries)
         recorder.finish(at: 8_500_000_000)
         for track in recorder.core.manifest {
             let content = try #require(FileContent(recorder.path(track)))
@@ -129,7 +130,7 @@ struct RecoveryTests {
 struct FaultTests {
     @Test("the nth write failing, for every n, costs one file's tail and no other file")
     func everyWrite() throws {
-        let deliveries = conversation(seconds: 0..<6, seed: 31, keyEvery: 30).deliveries
+        let deliveries = Sender.conversation(seconds: 0..<6, seed: 31, keyEvery: 30).deliveries
         let counting = FaultyStorage(.none)
         do {
             let folder = TemporaryFolder()
@@ -165,7 +166,7 @@ struct FaultTests {
 
     @Test("a disk that is full from the nth write on leaves files that are whole but for their tail")
     func fullDisk() throws {
-        let deliveries = conversation(seconds: 0..<6, seed: 32, keyEvery: 30).deliveries
+        let deliveries = Sender.conversation(seconds: 0..<6, seed: 32, keyEvery: 30).deliveries
         for n in [5, 6, 9, 12, 15, 18, 21, 24, 27] {
             let folder = TemporaryFolder()
             let recorder = VirtualRecorder(folder: folder.path, storage: FaultyStorage(.full(from: n)))
@@ -187,7 +188,7 @@ struct FaultTests {
         let folder = TemporaryFolder()
         let storage = FaultyStorage(.file("camera", from: 8, errno: EIO))
         let recorder = VirtualRecorder(folder: folder.path, storage: storage)
-        recorder.play(conversation(seconds: 0..<6, seed: 33).deliveries)
+        recorder.play(Sender.conversation(seconds: 0..<6, seed: 33).deliveries)
         recorder.finish(at: 6_500_000_000)
         #expect(recorder.reports.failures.allSatisfy { $0.error.path.contains("camera") })
         let audio = try #require(recorder.core.manifest.first { $0.kind == "audio" })

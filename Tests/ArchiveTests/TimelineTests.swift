@@ -1,5 +1,6 @@
 // The timeline's chain: every change, loss or reordering of lines is found, a torn last line is cut off.
 
+import ArchiveWorkshop
 import Foundation
 import Testing
 

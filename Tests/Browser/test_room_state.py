@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import PAGES, ROOT
+from harness import PAGES, ROOT
 
 
 def test_the_page_rebuilds_a_room_exactly_as_the_server_does(browser):

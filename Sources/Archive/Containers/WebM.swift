@@ -39,8 +39,8 @@ enum WebM: Container {
             }
         entry += EBML.element(0x86, text: codec)
         if format.codec == .opus {
-            let delay = UInt64(OpusPacket.lookAhead) * 1_000_000_000 / 48_000
-            entry += EBML.element(0x63A2, OpusPacket.head(channels: format.channels))
+            let delay = UInt64(OpusContainer.lookAhead) * 1_000_000_000 / 48_000
+            entry += EBML.element(0x63A2, OpusContainer.head(channels: format.channels))
             entry += EBML.element(0x56AA, unsigned: delay) + EBML.element(0x56BB, unsigned: 80_000_000)
             entry += EBML.element(
                 0xE1, EBML.element(0xB5, real: 48_000) + EBML.element(0x9F, unsigned: UInt64(max(1, format.channels))))

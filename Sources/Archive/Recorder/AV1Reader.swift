@@ -1,6 +1,10 @@
 // AV1 payloads into temporal units (RTP payload format for AV1) and the sequence header into `av1C`.
 
+import WireFormats
+
 struct AV1Reader: PayloadReader {
+    private static let longestUnit = 16 << 20
+
     /// An OBU whose rest comes in the next packet.
     private var open: [UInt8]?
     private var sequenceHeader: [UInt8] = []
@@ -16,36 +20,25 @@ struct AV1Reader: PayloadReader {
         let aggregation = payload[0]
         let continues = aggregation & 0x80 != 0
         let goesOn = aggregation & 0x40 != 0
-        let count = Int(aggregation >> 4 & 0x03)
         if aggregation & 0x08 != 0 { isKey = true }
         if !continues { open = nil }
         if wasFirst, continues { return .proceed }
 
-        var at = 1
-        var index = 0
-        while at < payload.count {
-            index += 1
-            var length = payload.count - at
-            if count == 0 || index < count {
-                guard let (value, size) = Self.variableLength(payload, at) else { return .malformed }
-                at += size
-                guard value <= payload.count - at else { return .malformed }
-                length = value
-            }
-            let element = UnsafeRawBufferPointer(rebasing: payload[at..<at + length])
-            at += length
-            let isLast = at >= payload.count
-            if index == 1, continues {
+        var elements = OBUElements(payload)
+        while let element = elements.next() {
+            let bytes = UnsafeRawBufferPointer(rebasing: payload[element.offset..<element.offset + element.length])
+            if element.isContinuation {
                 guard open != nil else { return .malformed }
-                open?.append(contentsOf: element)
+                open?.append(contentsOf: bytes)
             } else {
-                open = [UInt8](element)
+                open = [UInt8](bytes)
             }
-            if (open?.count ?? 0) > 16 << 20 { return .malformed }
-            if isLast, goesOn { break }
+            if (open?.count ?? 0) > Self.longestUnit { return .malformed }
+            if goesOn, element.offset + element.length == payload.count { break }
             if let unit = open { store(unit, into: &frame) }
             open = nil
         }
+        guard !elements.isMalformed else { return .malformed }
         return wasFirst ? .begin(pictureID: nil) : .proceed
     }
 
@@ -53,13 +46,12 @@ struct AV1Reader: PayloadReader {
         guard let header = unit.first else { return }
         let type = header >> 3 & 0x0F
         // Temporal delimiters, tile lists and padding are not stored (AV1 in ISOBMFF and Matroska).
-        guard type != 2, type != 8, type != 15 else { return }
+        guard type != OBUType.temporalDelimiter, type != 8, type != 15 else { return }
         var at = 1
         if header & 0x04 != 0 { at += 1 }
         guard unit.count >= at else { return }
         if header & 0x02 != 0 {
-            let size = unit.withUnsafeBytes { Self.variableLength($0, at)?.size }
-            guard let size else { return }
+            guard let size = Self.sizeFieldLength(unit, at) else { return }
             at += size
         }
         guard unit.count >= at else { return }
@@ -72,7 +64,7 @@ struct AV1Reader: PayloadReader {
             stored.append(rest > 0 ? byte | 0x80 : byte)
         } while rest > 0
         stored += unit[at...]
-        if type == 1 {
+        if type == OBUType.sequenceHeader {
             sequenceHeader = stored
             isKey = true
         }
@@ -93,23 +85,20 @@ struct AV1Reader: PayloadReader {
         open = nil
     }
 
-    /// leb128, at most 4 bytes here.
-    private static func variableLength(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> (value: Int, size: Int)? {
-        var value = 0
-        for index in 0..<4 {
-            guard start + index < bytes.count else { return nil }
-            let byte = bytes[start + index]
-            value |= Int(byte & 0x7F) << (7 * index)
-            if byte & 0x80 == 0 { return (value, index + 1) }
+    /// How many bytes an OBU's own size field takes.
+    private static func sizeFieldLength(_ unit: [UInt8], _ start: Int) -> Int? {
+        unit.withUnsafeBytes { bytes in
+            guard start <= bytes.count else { return nil }
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+            return reader.readLEB128() == nil ? nil : reader.position
         }
-        return nil
     }
 
     /// Size and `av1C` from a stored sequence header OBU (AV1 5.5).
     static func format(_ unit: [UInt8]) -> FrameFormat? {
         guard unit.count > 2 else { return nil }
         var start = 1 + (unit[0] & 0x04 != 0 ? 1 : 0)
-        guard let size = unit.withUnsafeBytes({ variableLength($0, start)?.size }) else { return nil }
+        guard let size = sizeFieldLength(unit, start) else { return nil }
         start += size
         guard start < unit.count else { return nil }
         var reader = BitReader(unit[start...])

@@ -45,6 +45,7 @@ struct FrameAssembler<Reader: PayloadReader> {
     private var reader: Reader
     private var buffer: [UInt8] = []
     private var current: (timestamp: Int64, arrival: UInt64)?
+    private var packets = 0
     private var isBroken = false
     /// Packets were lost since the last whole frame.
     private var lossPending = false
@@ -76,10 +77,12 @@ struct FrameAssembler<Reader: PayloadReader> {
             if lastEnded == timestamp { return }
             current = (timestamp, arrival)
             buffer.removeAll(keepingCapacity: true)
+            packets = 0
             isBroken = false
             currentPictureID = nil
         }
-        let isFirst = buffer.isEmpty && !isBroken
+        let isFirst = packets == 0
+        packets += 1
         switch reader.append(payload, to: &buffer) {
         case .malformed: isBroken = true
         case .begin(let pictureID):

@@ -1,5 +1,7 @@
 // H.264 payloads into length-prefixed access units (RFC 6184), and parameter sets into `avcC` (ISO 14496-15).
 
+import WireFormats
+
 struct H264Reader: PayloadReader {
     private var sequenceParameters: [UInt8] = []
     private var pictureParameters: [[UInt8]] = []
@@ -10,7 +12,7 @@ struct H264Reader: PayloadReader {
     private var isFirst = true
 
     mutating func append(_ payload: UnsafeRawBufferPointer, to frame: inout [UInt8]) -> Fragment {
-        let begins = isFirst ? Self.beginsPicture(payload) : frame.isEmpty
+        let begins = isFirst && Self.beginsPicture(payload)
         if isFirst {
             hasSlice = false
             isIDR = false
@@ -20,16 +22,13 @@ struct H264Reader: PayloadReader {
         switch payload[0] & 0x1F {
         case 1...23:
             add(payload, to: &frame)
-        case 24:
-            var at = 1
-            while at + 2 <= payload.count {
-                let length = Int(bigEndian16(payload, at))
-                at += 2
-                guard length > 0, at + length <= payload.count else { return .malformed }
-                add(UnsafeRawBufferPointer(rebasing: payload[at..<at + length]), to: &frame)
-                at += length
+        case NALUnitType.singleTimeAggregation:
+            var units = H264AggregatedUnits(payload)
+            while let unit = units.next() {
+                add(UnsafeRawBufferPointer(rebasing: payload[unit.offset..<unit.offset + unit.length]), to: &frame)
             }
-        case 28:
+            guard !units.isMalformed else { return .malformed }
+        case NALUnitType.fragment:
             guard payload.count > 2 else { return .malformed }
             let header = payload[1]
             if header & 0x80 != 0 {
@@ -52,10 +51,10 @@ struct H264Reader: PayloadReader {
     private static func beginsPicture(_ payload: UnsafeRawBufferPointer) -> Bool {
         var at = 0
         var type = payload[0] & 0x1F
-        if type == 24, payload.count > 4 {
+        if type == NALUnitType.singleTimeAggregation, payload.count > 4 {
             at = 3
             type = payload[3] & 0x1F
-        } else if type == 28, payload.count > 2 {
+        } else if type == NALUnitType.fragment, payload.count > 2 {
             guard payload[1] & 0x80 != 0 else { return false }
             at = 1
             type = payload[1] & 0x1F
@@ -66,24 +65,25 @@ struct H264Reader: PayloadReader {
 
     private mutating func note(type: UInt8) {
         if (1...5).contains(type) { hasSlice = true }
-        if type == 5 { isIDR = true }
+        if type == NALUnitType.idrSlice { isIDR = true }
     }
 
     private mutating func add(_ unit: UnsafeRawBufferPointer, to frame: inout [UInt8]) {
         let type = unit[0] & 0x1F
         switch type {
-        case 7:
+        case NALUnitType.sequenceParameterSet:
             let new = [UInt8](unit)
             if new != sequenceParameters {
                 sequenceParameters = new
                 pictureParameters.removeAll()
             }
-        case 8:
+        case NALUnitType.pictureParameterSet:
             let new = [UInt8](unit)
             if !pictureParameters.contains(new) {
                 if pictureParameters.count >= 8 { pictureParameters.removeFirst() }
                 pictureParameters.append(new)
             }
+        // Delimiters say nothing that the container does not.
         case 9: break
         default:
             note(type: type)
@@ -105,8 +105,14 @@ struct H264Reader: PayloadReader {
         isFirst = true
         guard fragmentStart == nil, hasSlice else { return nil }
         guard isIDR else { return (false, nil) }
-        guard !pictureParameters.isEmpty, let size = Self.size(sequenceParameters) else { return nil }
-        return (true, FrameFormat(width: size.width, height: size.height, codecPrivate: decoderConfiguration()))
+        guard !pictureParameters.isEmpty,
+            let size = sequenceParameters.withUnsafeBytes({ H264SequenceParameterSet($0)?.size })
+        else { return nil }
+        return (
+            true,
+            FrameFormat(
+                width: Int(size.width), height: Int(size.height), codecPrivate: decoderConfiguration())
+        )
     }
 
     mutating func abandon() { isFirst = true }
@@ -129,76 +135,5 @@ struct H264Reader: PayloadReader {
         // The high profiles say their chroma format and depths again (ISO 14496-15 5.3.3.1.2); 4:2:0 with 8 bits here.
         if [100, 110, 122, 144].contains(sequenceParameters[1]) { record += [0xFD, 0xF8, 0xF8, 0] }
         return record
-    }
-
-    /// Width and height after cropping, from a sequence parameter set (H.264 7.3.2.1.1).
-    static func size(_ unit: [UInt8]) -> (width: Int, height: Int)? {
-        guard unit.count >= 5 else { return nil }
-        var plain: [UInt8] = []
-        plain.reserveCapacity(unit.count)
-        var zeros = 0
-        for byte in unit.dropFirst() {
-            if zeros >= 2, byte == 3 {
-                zeros = 0
-                continue
-            }
-            zeros = byte == 0 ? zeros + 1 : 0
-            plain.append(byte)
-        }
-        var reader = BitReader(plain[...])
-        let profile = reader.bits(8)
-        reader.skip(16)
-        _ = reader.exponentialGolomb()
-        var chroma = 1
-        if [100, 110, 122, 244, 44, 83, 86, 118, 128].contains(profile) {
-            chroma = reader.exponentialGolomb()
-            if chroma == 3 { reader.skip(1) }
-            _ = reader.exponentialGolomb()
-            _ = reader.exponentialGolomb()
-            reader.skip(1)
-            if reader.flag() {
-                for list in 0..<(chroma == 3 ? 12 : 8) where reader.flag() {
-                    var last = 8
-                    var next = 8
-                    for _ in 0..<(list < 6 ? 16 : 64) {
-                        if next != 0 { next = (last + reader.signedExponentialGolomb() + 256) % 256 }
-                        last = next == 0 ? last : next
-                        if reader.isExhausted { return nil }
-                    }
-                }
-            }
-        }
-        _ = reader.exponentialGolomb()
-        switch reader.exponentialGolomb() {
-        case 0: _ = reader.exponentialGolomb()
-        case 1:
-            reader.skip(1)
-            _ = reader.signedExponentialGolomb()
-            _ = reader.signedExponentialGolomb()
-            let cycle = reader.exponentialGolomb()
-            guard cycle <= 255 else { return nil }
-            for _ in 0..<cycle { _ = reader.signedExponentialGolomb() }
-        default: break
-        }
-        _ = reader.exponentialGolomb()
-        reader.skip(1)
-        let columns = reader.exponentialGolomb() + 1
-        let rows = reader.exponentialGolomb() + 1
-        let framesOnly = reader.bit()
-        if framesOnly == 0 { reader.skip(1) }
-        reader.skip(1)
-        var crop = (left: 0, right: 0, top: 0, bottom: 0)
-        if reader.flag() {
-            crop.left = reader.exponentialGolomb()
-            crop.right = reader.exponentialGolomb()
-            crop.top = reader.exponentialGolomb()
-            crop.bottom = reader.exponentialGolomb()
-        }
-        guard !reader.isExhausted, columns <= 1024, rows <= 1024 else { return nil }
-        let unitX = chroma == 1 || chroma == 2 ? 2 : 1
-        let unitY = (chroma == 1 ? 2 : 1) * (2 - framesOnly)
-        let width = columns * 16 - unitX * min(crop.left &+ crop.right, 16_384)
-        let height = rows * (2 - framesOnly) * 16 - unitY * min(crop.top &+ crop.bottom, 16_384)
-        return width > 0 && height > 0 ? (width, height) : nil
     }
 }

@@ -1,6 +1,7 @@
 // One encoding of one track on its way from packets to frames: order, timestamps, clock, assembly.
 
 import PacketRing
+import WireFormats
 
 /// A frame with its place in time.
 struct TimedFrame {
@@ -62,7 +63,7 @@ private final class OpusAssembler: Assembler {
         _ payload: UnsafeRawBufferPointer, timestamp: Int64, marker: Bool, arrival: UInt64,
         emit: (AssembledFrame) -> Void
     ) {
-        guard OpusPacket.samples(payload) != nil else { return }
+        guard OpusPacket(payload) != nil else { return }
         emit(
             AssembledFrame(
                 timestamp: timestamp, arrival: arrival, isKey: true, bytes: [UInt8](payload), format: nil))
@@ -131,7 +132,7 @@ final class Lane {
     }
 
     func receive(_ bytes: UnsafeRawBufferPointer, arrival: UInt64, emit: (TimedFrame) -> Void) {
-        guard let packet = RTPPacketView(bytes), packet.payloadType == payloadType || payloadType == 0 else { return }
+        guard let packet = RTPHeader(bytes), packet.payloadType == payloadType || payloadType == 0 else { return }
         if let ssrc, ssrc != packet.ssrc {
             flush(emit: emit)
             restart()
@@ -144,7 +145,7 @@ final class Lane {
             for early in reports { report(early.clock, arrival: early.arrival) }
         }
         lastPacket = max(lastPacket, arrival)
-        window.insert(sequence: packet.sequenceNumber, arrival: arrival, bytes: bytes) { take($0) }
+        window.insert(sequence: packet.sequence, arrival: arrival, bytes: bytes) { take($0) }
         handOver(emit)
     }
 
@@ -218,9 +219,11 @@ final class Lane {
             sawLoss = true
             assembler.lost()
         case .packet(let bytes, let arrival):
-            guard let packet = RTPPacketView(bytes) else { return }
+            guard let packet = RTPHeader(bytes) else { return }
+            let payload = UnsafeRawBufferPointer(
+                rebasing: bytes[packet.headerLength..<packet.headerLength + packet.payloadLength])
             let timestamp = timestamps.unwrap(packet.timestamp)
-            assembler.add(packet.payload, timestamp: timestamp, marker: packet.marker, arrival: arrival) { frame in
+            assembler.add(payload, timestamp: timestamp, marker: packet.marker, arrival: arrival) { frame in
                 let time = place(frame)
                 lastFrame = max(lastFrame ?? 0, frame.arrival)
                 ready.append(

@@ -20,8 +20,12 @@ struct ReorderWindow {
     private let maximumPackets = 4096
     private let maximumBytes = 8 << 20
 
+    /// The first packets may be out of order, too: so long the window looks for the one with which to begin.
+    private let settling: UInt64 = 60_000_000
+
     private var unwrapper = SequenceUnwrapper()
     private var next: Int64?
+    private var began: UInt64?
     private var waiting: [Waiting] = []
     private var waitingBytes = 0
     private var lateInARow = 0
@@ -32,17 +36,21 @@ struct ReorderWindow {
     init(patience: UInt64) { self.patience = patience }
 
     /// When `advance` is due.
-    var deadline: UInt64? { waiting.first.map { oldestArrival($0.arrival) &+ patience } }
-
-    private func oldestArrival(_ first: UInt64) -> UInt64 { waiting.reduce(first) { min($0, $1.arrival) } }
+    var deadline: UInt64? {
+        if next == nil { return began.map { $0 &+ settling } }
+        guard let first = waiting.first else { return nil }
+        return waiting.reduce(first.arrival) { min($0, $1.arrival) } &+ patience
+    }
 
     mutating func insert(
         sequence: UInt16, arrival: UInt64, bytes: UnsafeRawBufferPointer, deliver: (Ordered) -> Void
     ) {
         let unwrapped = unwrapper.unwrap(sequence)
         guard let expected = next else {
-            next = unwrapped + 1
-            deliver(.packet(bytes, arrival: arrival))
+            if began == nil { began = arrival }
+            keep(unwrapped, arrival, bytes)
+            let isFull = waiting.count >= maximumPackets || waitingBytes >= maximumBytes
+            if isFull || arrival >= (began ?? arrival) &+ settling { open(deliver: deliver) }
             return
         }
         if unwrapped < expected {
@@ -59,20 +67,36 @@ struct ReorderWindow {
             drain(deliver: deliver)
             return
         }
-        let place = waiting.lastIndex { $0.sequence <= unwrapped }.map { $0 + 1 } ?? 0
-        if place > 0, waiting[place - 1].sequence == unwrapped { return }
-        waiting.insert(Waiting(sequence: unwrapped, arrival: arrival, packet: [UInt8](bytes)), at: place)
-        waitingBytes += bytes.count
+        keep(unwrapped, arrival, bytes)
         while waiting.count > maximumPackets || waitingBytes > maximumBytes { giveUp(deliver: deliver) }
+    }
+
+    private mutating func keep(_ sequence: Int64, _ arrival: UInt64, _ bytes: UnsafeRawBufferPointer) {
+        let place = waiting.lastIndex { $0.sequence <= sequence }.map { $0 + 1 } ?? 0
+        if place > 0, waiting[place - 1].sequence == sequence { return }
+        waiting.insert(Waiting(sequence: sequence, arrival: arrival, packet: [UInt8](bytes)), at: place)
+        waitingBytes += bytes.count
+    }
+
+    /// The lowest number that has come is the beginning.
+    private mutating func open(deliver: (Ordered) -> Void) {
+        guard next == nil, let first = waiting.first else { return }
+        next = first.sequence
+        drain(deliver: deliver)
     }
 
     /// Gives up the holes that are older than the patience.
     mutating func advance(now: UInt64, deliver: (Ordered) -> Void) {
+        if next == nil {
+            if let deadline, deadline <= now { open(deliver: deliver) }
+            return
+        }
         while let deadline, deadline <= now { giveUp(deliver: deliver) }
     }
 
     /// Nothing more will come: everything that waits goes out.
     mutating func flush(deliver: (Ordered) -> Void) {
+        open(deliver: deliver)
         while !waiting.isEmpty { giveUp(deliver: deliver) }
     }
 
@@ -81,6 +105,7 @@ struct ReorderWindow {
         deliver(.lost(1))
         unwrapper = SequenceUnwrapper()
         next = nil
+        began = nil
         lateInARow = 0
     }
 

@@ -1,6 +1,7 @@
 // One published track into files: chooses the encoding, starts at key frames, keeps gaps as gaps, changes files.
 
 import PacketRing
+import WireFormats
 
 /// What a track recorder needs from its recording.
 struct RecordingContext {
@@ -197,7 +198,7 @@ final class TrackRecorder {
     private func writeAudio(_ timed: TimedFrame, from lane: Lane) {
         var time = timed.time - context.start
         guard time >= 0,
-            let samples = timed.frame.bytes.withUnsafeBytes({ OpusPacket.samples($0) })
+            let samples = timed.frame.bytes.withUnsafeBytes({ OpusPacket($0)?.samples })
         else { return }
         let duration = Int64(samples) * 1_000_000_000 / 48_000
         if lastTime != nil {
@@ -211,7 +212,7 @@ final class TrackRecorder {
             }
             if hole > Self.longestFill {
                 closeFile(now: timed.arrival)
-            } else if hole >= OpusPacket.silenceNanoseconds - 5_000_000, file != nil {
+            } else if hole >= OpusContainer.silenceNanoseconds - 5_000_000, file != nil {
                 fill(from: expectedEnd, to: time, timed, lane)
             }
             time = max(time, (lastTime ?? 0) + 1)
@@ -227,10 +228,10 @@ final class TrackRecorder {
     }
 
     private func fill(from start: Int64, to end: Int64, _ timed: TimedFrame, _ lane: Lane) {
-        let silence = OpusPacket.silence(channels: declaration.channels)
+        let silence = OpusContainer.silence(channels: declaration.channels)
         var time = start
-        while time + OpusPacket.silenceNanoseconds <= end + 5_000_000, file != nil {
-            let duration = OpusPacket.silenceNanoseconds
+        while time + OpusContainer.silenceNanoseconds <= end + 5_000_000, file != nil {
+            let duration = OpusContainer.silenceNanoseconds
             append(MediaFrame(time: time, duration: duration, isKey: true, bytes: silence), timed, lane)
             lastTime = time
             time += duration

@@ -44,7 +44,7 @@ package final class FramedTCPConnection {
     private let descriptor: Int32
     private let limits: FramedTCPLimits
     private let loop: EventLoop
-    private unowned let listener: FramedTCPListener
+    private weak var listener: FramedTCPListener?
     private var registration: EventLoop.Registration?
     private var wantsWritable = false
     private var bytesBeforeAuthentication = 0
@@ -64,7 +64,7 @@ package final class FramedTCPConnection {
     init(
         identifier: UInt32, descriptor: Int32, remoteAddress: SocketAddress, localAddress: SocketAddress,
         limits: FramedTCPLimits, loop: EventLoop, listener: FramedTCPListener, now: UInt64
-    ) throws(SystemCallError) {
+    ) {
         self.identifier = identifier
         self.descriptor = descriptor
         self.remoteAddress = remoteAddress
@@ -77,12 +77,18 @@ package final class FramedTCPConnection {
         input = .allocate(byteCount: Self.inputCapacity, alignment: 16)
         output = .allocate(byteCount: limits.outputBytes, alignment: 16)
         _ = clinux_set_no_delay(descriptor)
-        registration = try loop.register(descriptor, for: [.readable, .peerClosed]) { [unowned self] ready in
-            handle(ready)
+    }
+
+    /// Begins to read. Apart from `init`, so that the descriptor has one owner whatever fails.
+    func begin() throws(SystemCallError) {
+        registration = try loop.register(descriptor, for: [.readable, .peerClosed]) { [weak self] ready in
+            self?.handle(ready)
         }
     }
 
     deinit {
+        // Closing the descriptor takes it out of epoll; the loop's slot goes with it where we may touch it.
+        if let registration, loop.isOnLoop { loop.deregister(registration) }
         input.deallocate()
         output.deallocate()
         Glibc.close(descriptor)
@@ -200,7 +206,7 @@ package final class FramedTCPConnection {
             }
             guard inputCount - offset - Self.headerBytes >= length else { break }
             if length > 0 {
-                listener.deliver(
+                listener?.deliver(
                     self, UnsafeMutableRawBufferPointer(start: input + offset + Self.headerBytes, count: length))
             }
             offset += Self.headerBytes + length
@@ -220,6 +226,6 @@ package final class FramedTCPConnection {
         if let registration { loop.deregister(registration) }
         registration = nil
         shutdown(descriptor, Int32(SHUT_RDWR))
-        listener.forget(self, reason)
+        listener?.forget(self, reason)
     }
 }

@@ -12,6 +12,7 @@ package final class FramedTCPListener {
     package var onClose: ((FramedTCPConnection, TCPCloseReason) -> Void)?
 
     private let descriptor: Int32
+    private var spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     private let loop: EventLoop
     private let limits: FramedTCPLimits
     private var registration: EventLoop.Registration?
@@ -42,7 +43,10 @@ package final class FramedTCPListener {
         self.limits = limits
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        if spare >= 0 { close(spare) }
+    }
 
     package var connectionCount: Int { connections.count }
 
@@ -51,7 +55,7 @@ package final class FramedTCPListener {
     /// Begins to accept. On the loop's thread.
     package func start() throws(SystemCallError) {
         guard registration == nil else { return }
-        registration = try loop.register(descriptor, for: .readable) { [unowned self] _ in accept() }
+        registration = try loop.register(descriptor, for: .readable) { [weak self] _ in self?.accept() }
     }
 
     /// Closes every connection and accepts no more. On the loop's thread.
@@ -83,23 +87,40 @@ package final class FramedTCPListener {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let accepted = clinux_accept(descriptor, &storage, &length)
-            // EMFILE and friends leave the connection in the backlog; the next turn tries again.
+            if accepted == -EMFILE || accepted == -ENFILE {
+                refuseWithSpareDescriptor()
+                continue
+            }
             guard accepted >= 0 else { return }
             let remote = withUnsafeBytes(of: &storage) { bytes in
                 bytes.baseAddress.flatMap { SocketAddress(sockaddr: $0, length: Int(length)) }
             }
-            guard let remote, let local = try? SocketAddress.local(of: accepted), isWelcome(remote),
-                let connection = try? FramedTCPConnection(
-                    identifier: nextIdentifier, descriptor: accepted, remoteAddress: remote, localAddress: local,
-                    limits: limits, loop: loop, listener: self, now: loop.now)
-            else {
+            guard let remote, let local = try? SocketAddress.local(of: accepted), isWelcome(remote) else {
                 refusedConnections &+= 1
                 close(accepted)
+                continue
+            }
+            let connection = FramedTCPConnection(
+                identifier: nextIdentifier, descriptor: accepted, remoteAddress: remote, localAddress: local,
+                limits: limits, loop: loop, listener: self, now: loop.now)
+            guard (try? connection.begin()) != nil else {
+                refusedConnections &+= 1
                 continue
             }
             connections[nextIdentifier] = connection
             nextIdentifier &+= 1
         }
+    }
+
+    /// With no descriptor left the connection would stay in the backlog and keep the loop awake for ever; one kept in
+    /// reserve is given up for the moment that turning it away takes.
+    private func refuseWithSpareDescriptor() {
+        guard spare >= 0 else { return }
+        close(spare)
+        let refused = clinux_accept(descriptor, nil, nil)
+        if refused >= 0 { close(refused) }
+        refusedConnections &+= 1
+        spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
 
     private func isWelcome(_ remote: SocketAddress) -> Bool {

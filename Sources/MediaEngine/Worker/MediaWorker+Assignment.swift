@@ -97,7 +97,7 @@ extension MediaWorker {
         else { return }
         published.codec = codec
         rooms[owner.room]?.peers[owner.peer]?.published[index] = published
-        if let ring = rooms[owner.room]?.ring { declare(published, peer: owner.peer, to: ring, now: now) }
+        declare(published, peer: owner.peer, room: owner.room, now: now)
         assignSections(room: owner.room, except: nil)
     }
 

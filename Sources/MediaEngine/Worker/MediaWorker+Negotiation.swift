@@ -196,7 +196,7 @@ extension MediaWorker {
             nextOrder += 1
             trackOwners[track] = (room, peer.name, stream)
             kept.append(published)
-            if let ring = rooms[room]?.ring { declare(published, peer: peer.name, to: ring, now: now) }
+            declare(published, peer: peer.name, room: room, now: now)
         }
         for old in peer.published where !kept.contains(where: { $0.track == old.track }) { retire(old) }
         peer.published = kept
@@ -271,7 +271,8 @@ extension MediaWorker {
             let stream = core.forwarder.addStream(
                 peer: peer.id, isVideo: kind == .video, mid: section.mid, ssrc: ssrc, retransmissionSSRC: repair,
                 slot: link.pointee.transport.addSendStream(ssrc: ssrc),
-                retransmissionSlot: link.pointee.transport.addSendStream(ssrc: repair), extensions: extensions)
+                retransmissionSlot: link.pointee.transport.addSendStream(ssrc: repair), extensions: extensions,
+                now: loop.now)
             sections.append(
                 ReceiveSection(
                     mid: section.mid, kind: kind, stream: stream, ssrc: ssrc, retransmissionSSRC: repair,

@@ -7,14 +7,14 @@ extension MediaWorker {
     private static let serviceInterval: UInt64 = 100_000_000
 
     func startRecording(room name: String) -> PacketRing {
-        let id = openRoom(name)
+        _ = openRoom(name)
         if let ring = rooms[name]?.ring { return ring }
         let ring = PacketRing()
         rooms[name]?.ring = ring
-        core.rings[id] = ring
+        rooms[name]?.ringPlace = core.addRing(ring)
         let now = loop.now
         for peer in rooms[name]?.peers.values.sorted(by: { $0.id < $1.id }) ?? [] {
-            for track in peer.published { declare(track, peer: peer.name, to: ring, now: now) }
+            for track in peer.published { declare(track, peer: peer.name, room: name, now: now) }
         }
         setRecorderDeadline(now &+ MediaWorker.serviceInterval)
         return ring
@@ -26,15 +26,19 @@ extension MediaWorker {
         for peer in entry.peers.values { for track in peer.published { endRecording(of: track.track, ring, now: now) } }
         ring.finish(arrival: now)
         rooms[name]?.ring = nil
-        core.rings[entry.id] = nil
+        core.removeRing(entry.ringPlace)
         forgetIfEmpty(name)
     }
 
-    func declare(_ published: PublishedTrack, peer: String, to ring: PacketRing, now: UInt64) {
-        guard let track = core.forwarder.tracks.find(published.track) else { return }
+    /// Nothing while the room is not recorded.
+    func declare(_ published: PublishedTrack, peer: String, room: String, now: UInt64) {
+        guard let entry = rooms[room], let ring = entry.ring,
+            let track = core.forwarder.tracks.find(published.track)
+        else { return }
         let number = nextRecorderTrack
         nextRecorderTrack &+= 1
         track.pointee.recorderTrack = number
+        track.pointee.recorderRing = entry.ringPlace
         var parameters: [String: String] = [:]
         for parameter in published.codec.parameters.parameters {
             parameters[parameter.name] = parameter.value ?? ""
@@ -57,7 +61,7 @@ extension MediaWorker {
 
     func record(_ clock: SenderClock, ssrc: UInt32, track id: Int32, layer: UInt8) {
         guard let track = core.forwarder.tracks.find(id), track.pointee.recorderTrack != 0,
-            let ring = core.rings[track.pointee.room]
+            let ring = core.ring(of: track.pointee.recorderRing)
         else { return }
         ring.senderReport(
             track: track.pointee.recorderTrack, encoding: layer, arrival: clock.arrival,
@@ -67,12 +71,13 @@ extension MediaWorker {
     /// Key frames that recorders ask for, and declarations that found no room before.
     func serveRecorders(now: UInt64) {
         var isRecording = false
-        for (room, ring) in core.rings {
+        for (place, ring) in core.rings.enumerated() {
+            guard let ring else { continue }
             isRecording = true
             while let number = ring.takeKeyFrameRequest() {
                 for id in trackOwners.keys {
-                    guard let track = core.forwarder.tracks.find(id), track.pointee.room == room,
-                        track.pointee.recorderTrack == number
+                    guard let track = core.forwarder.tracks.find(id), track.pointee.recorderTrack == number,
+                        Int(track.pointee.recorderRing) == place
                     else { continue }
                     core.forwarder.requestKeyFrame(track: id, now: now)
                 }

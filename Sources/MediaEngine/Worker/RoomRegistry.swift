@@ -73,6 +73,7 @@ struct RoomEntry {
     let id: Int32
     var peers: [String: PeerEntry] = [:]
     var ring: PacketRing?
+    var ringPlace: Int32 = -1
 }
 
 extension CodecKind {

@@ -23,8 +23,9 @@ struct WorkerCore: ~Copyable {
     var batch = ReceiveBatch()
     let limits: MediaEngineConfiguration.Limits
 
-    /// The recorder's ring by room, for rooms that are recorded.
-    var rings: [Int32: PacketRing] = [:]
+    /// The recorders' rings; a track knows the place of its own.
+    var rings: [PacketRing?] = []
+    var recordingCount = 0
     /// What happened to transports, for the control side.
     var transportEvents: [TransportEvent] = []
 
@@ -113,12 +114,12 @@ struct WorkerCore: ~Copyable {
         packetsSinceFlush += 1
         let packet = UnsafeMutableRawBufferPointer(start: datagram.baseAddress, count: length)
         let result = forwarder.receive(rtp: packet, from: id, now: now, arrival: arrival)
-        if !rings.isEmpty, result.outcome == .media { record(packet, result, arrival: arrival) }
+        if recordingCount > 0, result.outcome == .media { record(packet, result, arrival: arrival) }
     }
 
     private mutating func record(_ packet: UnsafeMutableRawBufferPointer, _ result: Ingested, arrival: UInt64) {
         guard let track = forwarder.tracks.find(result.track), track.pointee.recorderTrack != 0,
-            let ring = rings[track.pointee.room]
+            let ring = ring(of: track.pointee.recorderRing)
         else { return }
         let original = UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)])
         if !ring.write(
@@ -126,6 +127,26 @@ struct WorkerCore: ~Copyable {
         {
             recorderDrops &+= UInt64(result.length)
         }
+    }
+
+    func ring(of place: Int32) -> PacketRing? {
+        place >= 0 && Int(place) < rings.count ? rings[Int(place)] : nil
+    }
+
+    mutating func addRing(_ ring: PacketRing) -> Int32 {
+        recordingCount += 1
+        if let free = rings.firstIndex(where: { $0 == nil }) {
+            rings[free] = ring
+            return Int32(truncatingIfNeeded: free)
+        }
+        rings.append(ring)
+        return Int32(truncatingIfNeeded: rings.count - 1)
+    }
+
+    mutating func removeRing(_ place: Int32) {
+        guard ring(of: place) != nil else { return }
+        rings[Int(place)] = nil
+        recordingCount -= 1
     }
 
     private mutating func refuseMedia(_ failure: Int) {
@@ -183,6 +204,15 @@ struct WorkerCore: ~Copyable {
         // Only now that the check has proved itself does the address change hands.
         if let path { closePath(path) }
         install(new)
+        closeOldestPath(of: link, but: new)
+    }
+
+    private mutating func closeOldestPath(of id: Int32, but new: Int32) {
+        guard let link = links.find(id), link.pointee.paths.count > limits.pathsPerPeer else { return }
+        let selected = link.pointee.transport.selectedPath
+        if let oldest = link.pointee.paths.first(where: { $0 != new && paths[$0].pointee.id != selected }) {
+            closePath(oldest)
+        }
     }
 
     /// Eight characters, as this engine makes them, are one integer.
@@ -204,11 +234,10 @@ struct WorkerCore: ~Copyable {
             address: transportAddress(paths[path].pointee.way))
         transmitControl(id)
         transportsDue = min(transportsDue, link.pointee.transport.nextDeadline)
+        selectPath(id)
         switch result {
-        case .consumed: break
-        case .pathSelected: selectPath(id)
+        case .consumed, .pathSelected: break
         case .connected:
-            selectPath(id)
             link.pointee.isConnected = true
             forwarder.setCanSend(id, true, now: now)
             transportEvents.append(.connected(id))
@@ -300,13 +329,7 @@ struct WorkerCore: ~Copyable {
     }
 
     private mutating func openPath(_ way: MediaPath.Way, link id: Int32) -> Int32? {
-        let link = links[id]
-        if link.pointee.paths.count >= limits.pathsPerPeer {
-            let selected = link.pointee.transport.selectedPath
-            guard let oldest = link.pointee.paths.first(where: { paths[$0].pointee.id != selected }) else { return nil }
-            closePath(oldest)
-        }
-        guard paths.count < min(limits.peers * limits.pathsPerPeer, 0xFFFF) else { return nil }
+        guard paths.count <= min(limits.peers * limits.pathsPerPeer, 0xFFFE) else { return nil }
         pathGeneration = (pathGeneration &+ 1) & 0xFFFF
         // The slab says where it lies only once it lies there: a placeholder takes the place first.
         let index = paths.insert(MediaPath(link: id, way: way, id: 0))
@@ -332,6 +355,7 @@ struct WorkerCore: ~Copyable {
             link.pointee.transport.forget(path: path.pointee.id)
             link.pointee.paths.removeAll { $0 == index }
             if wasSelected { link.pointee.destination = nil }
+            selectPath(path.pointee.link)
         }
         removePath(index)
     }

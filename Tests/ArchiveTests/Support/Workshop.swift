@@ -1,5 +1,6 @@
 // What the archive's tests share: folders that vanish, a recording made in virtual time, ffmpeg as the judge.
 
+import ArchiveWorkshop
 import Foundation
 import PacketRing
 

@@ -20,16 +20,18 @@ struct BenchForward: AsyncParsableCommand {
     @Flag(help: "Only the C floor.") var floorOnly = false
 
     func run() async throws {
-        let crypto = Crypto.measure()
         let load = LoadThread(processor: loadProcessor)
-        var lanes: [Lane] = []
+        // The engine first: libsrtp2 is initialised once per process, and the engine insists on doing it.
         let engine = floorOnly ? nil : try EngineServer(processor: serverProcessor)
+        var engineCourses: [Course?] = []
+        for fanOut in fanOut { engineCourses.append(try await engine?.course(fanOut: fanOut)) }
+        let crypto = Crypto.measure()
+        var lanes: [Lane] = []
         var floors: [FloorServer] = []
-        for fanOut in fanOut {
+        for (fanOut, engineCourse) in zip(fanOut, engineCourses) {
             let floor = try FloorServer(crypto: crypto.faster)
             floors.append(floor)
             let floorCourse = try floor.course(fanOut: fanOut, processor: serverProcessor)
-            let engineCourse = try await engine?.course(fanOut: fanOut)
             for mode in LapMode.allCases {
                 lanes.append(Lane(mode: mode, fanOut: fanOut, floor: floorCourse, engine: engineCourse))
             }

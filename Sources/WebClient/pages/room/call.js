@@ -85,15 +85,16 @@ export class Call extends EventTarget {
         model.role = reply.role;
         model.permissions = new Set(reply.permissions);
         if (reply.snapshot) model.reset(reply.snapshot.state);
-        if (resumed) {
-            media.resumed();
-            announce("Connected again");
-        } else if (media.peer) {
-            // The server does not know us any more: a new participant with a new transport.
-            media.rebuild();
-        } else {
+        if (!media.peer) {
+            // The first time in the room, be it straight away, out of the lobby, or let in while the connection was down.
             this.#publishOpened();
             media.start();
+        } else if (resumed) {
+            media.resumed();
+            announce("Connected again");
+        } else {
+            // The server does not know us any more: a new participant with a new transport.
+            media.rebuild();
         }
         this.#tell("entered", { resumed });
     }

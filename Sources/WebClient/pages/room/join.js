@@ -21,6 +21,10 @@ export class JoinScreen {
     #choice = rememberedChoice();
     #frame = 0;
     #opening = { camera: 0, microphone: 0 };
+    /** Devices that were asked for and have not answered yet. */
+    #starting = new Set();
+    #joinWhenStarted = false;
+    #isClosed = false;
 
     /**
      * @param {HTMLElement} container
@@ -165,7 +169,7 @@ export class JoinScreen {
         if (on) {
             this.#show("Starting the camera …");
             try {
-                const track = await openCamera(this.#choice.camera, this.#choice.quality);
+                const track = await this.#started(openCamera(this.#choice.camera, this.#choice.quality));
                 if (turn !== this.#opening.camera) return track.stop();
                 this.#camera = track;
                 track.addEventListener("ended", () => {
@@ -195,7 +199,7 @@ export class JoinScreen {
         this.#resolve("microphone");
         if (on) {
             try {
-                const track = await openMicrophone(this.#choice.microphone);
+                const track = await this.#started(openMicrophone(this.#choice.microphone));
                 if (turn !== this.#opening.microphone) return track.stop();
                 this.#microphone = track;
                 this.#meter = new LevelMeter(track);
@@ -246,7 +250,8 @@ export class JoinScreen {
         }
         if (!this.#microphone) this.steps?.forEach((step) => (step.className = ""));
         const label = this.joinButton?.querySelector("span");
-        if (label) setText(label, this.watchesOnly ? "Join and watch" : this.#camera || this.#microphone ? "Join" : "Join without camera and microphone");
+        const waiting = this.#joinWhenStarted ? "Starting … press again to join now" : "";
+        if (label) setText(label, waiting ? waiting : this.watchesOnly ? "Join and watch" : this.#camera || this.#microphone ? "Join" : "Join without camera and microphone");
     }
 
     /**
@@ -274,7 +279,30 @@ export class JoinScreen {
         this.problems?.querySelector(`[data-device="${device}"]`)?.remove();
     }
 
+    /**
+     * @template T
+     * @param {Promise<T>} opening
+     * @returns {Promise<T>}
+     */
+    async #started(opening) {
+        this.#starting.add(opening);
+        try {
+            return await opening;
+        } finally {
+            this.#starting.delete(opening);
+            // After what follows the opening has put the device in its place.
+            if (this.#joinWhenStarted && this.#starting.size === 0) setTimeout(() => this.#join());
+        }
+    }
+
+    /** Waits for devices that are still starting, so that nobody comes in mute; pressed again, it does not wait. */
     #join() {
+        if (this.#starting.size > 0 && !this.#joinWhenStarted) {
+            this.#joinWhenStarted = true;
+            this.#show();
+            return;
+        }
+        if (this.#isClosed) return;
         rememberChoice(this.#choice);
         const choice = { camera: this.#camera, microphone: this.#microphone, choice: { ...this.#choice } };
         this.#camera = null;
@@ -285,6 +313,10 @@ export class JoinScreen {
 
     /** Gives back what it still holds. */
     close() {
+        this.#isClosed = true;
+        // What opens later is nobody's and stops at once.
+        this.#opening.camera += 1;
+        this.#opening.microphone += 1;
         cancelAnimationFrame(this.#frame);
         this.#meter?.close();
         this.#meter = null;

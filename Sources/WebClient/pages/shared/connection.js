@@ -188,12 +188,11 @@ export class Connection extends EventTarget {
             this.#dispatch("waiting", reply);
             return;
         }
-        const sameSelf = this.participant === reply.participant;
         this.participant = reply.participant;
         if (typeof reply.now === "number") this.epoch = performance.now() - reply.now / 1e6;
         if (reply.snapshot) this.seq = reply.snapshot.seq;
         this.#setStatus("open");
-        this.#dispatch("joined", { reply, resumed: sameSelf && (reply.resumed === true || reply.snapshot !== undefined) });
+        this.#dispatch("joined", { reply, resumed: reply.resumed === true });
         for (const event of reply.tail ?? []) this.#receiveEvent(event);
     }
 

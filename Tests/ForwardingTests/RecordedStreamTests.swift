@@ -1,0 +1,182 @@
+// What Chromium really sent, recorded, through the core: binding by mid and rid, and one stream for the receiver.
+import Foundation
+import Testing
+import WireFormats
+
+@testable import Forwarding
+
+/// A raw-IP capture: RTP to port 5004, RTCP to port 5005, already decrypted.
+private struct Capture {
+    struct Packet {
+        var at: UInt64
+        var isRTCP: Bool
+        var bytes: [UInt8]
+    }
+
+    var packets: [Packet] = []
+    var offer: EvaluatedOffer
+    var outbound: [(kind: String, rid: String?, ssrc: UInt32)] = []
+
+    private struct Description: Decodable {
+        struct Outbound: Decodable { var kind: String, rid: String?, ssrc: UInt32 }
+        var offer: String
+        var outbound: [Outbound]
+    }
+
+    static var folder: URL? {
+        let name = ProcessInfo.processInfo.environment["CONSILIUM_TEST_DATA"] ?? "../shared"
+        let folder = URL(fileURLWithPath: name).appendingPathComponent("vectors/rtp")
+        return FileManager.default.fileExists(atPath: folder.path) ? folder : nil
+    }
+
+    init?(_ name: String) throws {
+        guard let folder = Capture.folder else {
+            print("skipped: no recorded streams here (set CONSILIUM_TEST_DATA)")
+            return nil
+        }
+        let json = try Data(contentsOf: folder.appendingPathComponent("\(name).json"))
+        let description = try JSONDecoder().decode(Description.self, from: json)
+        offer = try evaluate(offer: SessionDescription(parsing: description.offer))
+        outbound = description.outbound.map { ($0.kind, $0.rid, $0.ssrc) }
+        let bytes = [UInt8](try Data(contentsOf: folder.appendingPathComponent("\(name).rtp.pcap")))
+        func little(_ offset: Int) -> Int { (0..<4).reduce(0) { $0 | Int(bytes[offset + $1]) << (8 * $1) } }
+        var position = 24
+        while position + 16 <= bytes.count {
+            let length = little(position + 8)
+            let at = UInt64(little(position)) * 1_000_000_000 + UInt64(little(position + 4)) * 1000
+            let packet = Array(bytes[(position + 16)..<(position + 16 + length)])
+            position += 16 + length
+            let header = packet[0] >> 4 == 4 ? Int(packet[0] & 15) * 4 : 40
+            let port = Int(packet[header + 2]) << 8 | Int(packet[header + 3])
+            packets.append(Packet(at: at, isRTCP: port == 5005, bytes: Array(packet[(header + 8)...])))
+        }
+    }
+}
+
+@Suite("Recorded streams")
+struct RecordedStreamTests {
+    private func kind(_ uri: HeaderExtensionURI) -> HeaderExtensionKind {
+        switch uri {
+        case .mid: .mid
+        case .streamIdentifier: .streamID
+        case .repairedStreamIdentifier: .repairedStreamID
+        case .transportWideCongestionControl: .transportSequence
+        case .absoluteSendTime: .absoluteSendTime
+        case .audioLevel: .audioLevel
+        case .videoOrientation: .videoOrientation
+        case .dependencyDescriptor: .dependencyDescriptor
+        case .absoluteCaptureTime: .absoluteCaptureTime
+        }
+    }
+
+    private func codec(_ name: String) -> CodecKind {
+        switch name.lowercased() {
+        case "vp8": .vp8
+        case "vp9": .vp9
+        case "h264": .h264
+        case "av1": .av1
+        case "opus": .opus
+        default: .unknown
+        }
+    }
+
+    @Test(
+        "each recorded client is bound, and its receiver gets one stream that begins with a key frame",
+        arguments: [
+            ("chromium-simulcast-vp8", CodecKind.vp8), ("chromium-vp9", .vp9), ("chromium-h264-pm1", .h264),
+            ("chromium-svc-av1-L3T3_KEY", .av1),
+        ])
+    func forwards(name: String, codec wanted: CodecKind) throws {
+        guard let capture = try Capture(name) else { return }
+        var forwarder = Forwarder(now: 0, wallClockOffset: 0, seed: 3)
+        let publisher = forwarder.addPeer(room: 1, cname: "p")
+        let receiver = forwarder.addPeer(room: 1, cname: "r")
+        var sections: [PublishedSection] = []
+        var formats: [(UInt8, PayloadFormat)] = []
+        var extensions: [(HeaderExtensionKind, UInt8)] = []
+        var videoTrack: Int32 = -1
+        for section in capture.offer.sections where section.kind != .application {
+            let isVideo = section.kind == .video
+            let track = forwarder.addTrack(
+                MediaTrack(
+                    peer: publisher, room: 1, isVideo: isVideo, codec: codec(section.codecs[0].name),
+                    payloadType: section.codecs[0].payloadType, isMuted: false, usesNack: isVideo,
+                    usesPictureLoss: true,
+                    usesFullIntra: true))
+            if isVideo { videoTrack = track }
+            for codec in section.codecs {
+                let kind = self.codec(codec.name)
+                formats.append((codec.payloadType, PayloadFormat(codec: kind, clockRate: codec.clockRate)))
+                if let repair = codec.retransmissionPayloadType {
+                    formats.append(
+                        (repair, PayloadFormat(codec: kind, repairs: codec.payloadType, clockRate: codec.clockRate)))
+                }
+            }
+            extensions += section.extensions.map { (kind($0.uri), $0.id) }
+            sections.append(
+                PublishedSection(
+                    mid: Array(section.mid.utf8), track: track, isVideo: isVideo,
+                    payloadTypes: Set(
+                        section.codecs.flatMap { [$0.payloadType, $0.retransmissionPayloadType ?? $0.payloadType] }),
+                    rids: section.rids.map { Array($0.utf8) },
+                    sources: section.ssrcs.map { ($0.ssrc, $0.retransmission) }))
+        }
+        forwarder.publish(
+            sections, formats: formats, extensions: extensions, usesTransportFeedback: true, usesMaximumBitrate: false,
+            peer: publisher, now: 0)
+        forwarder.setCanSend(publisher, true, now: 0)
+        let stream = forwarder.addStream(
+            peer: receiver, isVideo: true, mid: "9", ssrc: 77, retransmissionSSRC: 78, slot: 0, retransmissionSlot: 1,
+            extensions: ExtensionNumbers([(.mid, 4), (.dependencyDescriptor, 12)]), now: 0)
+        forwarder.setCanSend(receiver, true, now: 0)
+        forwarder.attach(
+            stream, to: videoTrack, codec: wanted, payloadType: 100, retransmissionPayloadType: 101, clockRate: 90_000,
+            now: 0)
+
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2000, alignment: 16)
+        defer { buffer.deallocate() }
+        var received: [[UInt8]] = []
+        let start = capture.packets.first?.at ?? 0
+        for packet in capture.packets {
+            let now = packet.at - start
+            forwarder.handleTimeout(now: now)
+            var bytes = packet.bytes
+            if packet.isRTCP {
+                bytes.withUnsafeBytes { forwarder.receive(rtcp: $0, from: publisher, now: now, arrival: now) }
+            } else {
+                _ = bytes.withUnsafeMutableBytes { forwarder.receive(rtp: $0, from: publisher, now: now, arrival: now) }
+            }
+            while let peer = forwarder.popDirtyPeer() {
+                while forwarder.writeNextControl(for: peer, into: buffer) > 0 {}
+                while let write = forwarder.writeNext(for: peer, now: now, into: buffer) {
+                    if peer == receiver { received.append(Array(buffer[..<write.headerLength]) + Array(write.payload)) }
+                }
+            }
+        }
+        // Every SSRC that the client says it sent on is bound to the layer it says.
+        for (_, rid, ssrc) in capture.outbound {
+            guard let source = forwarder.peers[publisher].pointee.sources.find(UInt64(ssrc)) else { continue }
+            #expect(source & 1 == 0)
+            #expect(forwarder.encodings[source >> 1].pointee.rid == Array((rid ?? "").utf8), "\(ssrc)")
+        }
+        #expect(forwarder.counters[.unknownSource] == 0)
+        #expect(forwarder.counters[.unknownPayloadType] == 0)
+        try #require(received.count > 20, "\(received.count) packets")
+        let headers = received.compactMap { bytes in bytes.withUnsafeBytes { RTPHeader($0) } }
+        #expect(headers.allSatisfy { $0.ssrc == 77 && $0.payloadType == 100 })
+        let format = try #require(wanted.videoFormat)
+        let first = received[0]
+        #expect(
+            first.withUnsafeBytes {
+                format.startsKeyFrame(UnsafeRawBufferPointer(rebasing: $0[headers[0].headerLength...]))
+            })
+        let positions = headers.map { Int(Int16(bitPattern: $0.sequence &- headers[0].sequence)) }
+        #expect(Set(positions).count == positions.count)
+        // A switch of layer may leave one number free each.
+        let switches = Int(forwarder.streams[stream].pointee.switches)
+        #expect((positions.max() ?? 0) - positions.count + 1 <= switches + 2)
+        for (before, after) in zip(headers, headers.dropFirst()) where after.sequence == before.sequence &+ 1 {
+            #expect(Int32(bitPattern: after.timestamp &- before.timestamp) >= 0)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../../Fuzz/dicom/ExerciseDICOM.swift
