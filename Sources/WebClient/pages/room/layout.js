@@ -14,10 +14,10 @@ const smallestTile = 132;
  * @param {number} width
  * @param {number} height
  * @param {number} gap
- * @param {number} smallBelow width under which a tile shows only the most needed
+ * @param {number} [smallBelow] width under which a tile shows only the most needed
  * @returns {Arrangement}
  */
-export function arrange(scene, width, height, gap, smallBelow) {
+export function arrange(scene, width, height, gap, smallBelow = 260) {
     /** @type {Map<string, Place>} */
     const places = new Map();
     if (width <= 0 || height <= 0) return { places, more: null };
