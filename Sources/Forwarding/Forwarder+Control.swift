@@ -13,18 +13,22 @@ extension Forwarder {
         guard let peer = peers.find(id) else { return }
         for stream in peer.pointee.streams { removeStream(stream) }
         for section in peers[id].pointee.sections { removeTrack(section.track) }
+        stopListening(id)
         peers.remove(id)
         dirty.removeAll { $0 == id }
     }
 
     package mutating func addTrack(_ track: consuming MediaTrack) -> Int32 {
-        tracks.insert(track)
+        let id = tracks.insert(track)
+        enterAudioRoom(id)
+        return id
     }
 
     /// Its receivers' streams wait for other sources.
     package mutating func removeTrack(_ id: Int32) {
         guard let track = tracks.find(id) else { return }
         for stream in track.pointee.receivers { detach(stream) }
+        leaveAudioRoom(id)
         let peer = tracks[id].pointee.peer
         for encodingID in tracks[id].pointee.encodings { removeEncoding(encodingID, peer: peer) }
         tracks.remove(id)

@@ -101,8 +101,10 @@ extension Forwarder {
         }
         if track.pointee.best < 0, header.payloadLength > 0 { choose(encodingID, forTrack: trackID, now: now) }
         guard !track.pointee.isMuted else { return refuse(.muted) }
-        if !track.pointee.isVideo, found.hasLevel {
-            track.pointee.loudness = max(track.pointee.loudness, found.loudness)
+        if !track.pointee.isVideo {
+            if found.hasLevel { track.pointee.loudness = max(track.pointee.loudness, found.loudness) }
+            hear(
+                trackID, level: found.hasLevel ? found.loudness : nil, payloadLength: header.payloadLength, now: now)
         }
 
         var entry = HistoryEntry()
@@ -115,8 +117,12 @@ extension Forwarder {
             return refuse(.malformed)
         }
         if stored.pointee.flags.contains(.startsKeyFrame) { noteKeyFrame(encodingID, packet, header, format.codec) }
-        for index in 0..<track.pointee.receivers.count {
-            forward(stored, encodingID, to: track.pointee.receivers[index], now: now)
+        if track.pointee.isVideo || track.pointee.voice.isOnAir {
+            for index in 0..<track.pointee.receivers.count {
+                forward(stored, encodingID, to: track.pointee.receivers[index], now: now)
+            }
+        } else {
+            forwardOffAir(stored, encodingID, track: trackID, now: now)
         }
         return Ingested(
             outcome: header.payloadLength == 0 ? .consumed : .media, track: trackID, layer: encoding.pointee.index,

@@ -46,6 +46,7 @@ extension Forwarder {
             updateLayers(id, now: now)
             updateFlowing(id, now: now)
         }
+        runAudio(now: now)
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
             guard let stream = streams.find(id) else { continue }

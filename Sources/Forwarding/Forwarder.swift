@@ -40,6 +40,7 @@ package struct Forwarder: ~Copyable {
     package var tracks = Slab<MediaTrack>(capacity: 64)
     package var encodings = Slab<SourceEncoding>(capacity: 64)
     package var streams = Slab<ReceiverStream>(capacity: 64)
+    package var audioRooms = Slab<AudioRoom>(capacity: 16)
     package var counters = Counters()
 
     /// Peers with something to send.
@@ -144,6 +145,8 @@ package enum ForwardingNotice: Sendable, Equatable {
     case trackFlowing(track: Int32, Bool)
     case codecChanged(track: Int32)
     case levels(room: Int32, [TrackLevel])
+    /// Who dominates the conversation from now on; -1 for nobody.
+    case speaker(room: Int32, track: Int32)
     case senderReport(track: Int32, layer: UInt8, ssrc: UInt32, clock: SenderClock)
     /// The peer said that it leaves this source.
     case sourceEnded(track: Int32, layer: UInt8)

@@ -25,6 +25,8 @@ package struct MediaTrack: ~Copyable {
     package var isFlowing = false
     /// RFC 6464 levels since the last look: the loudest, 0 (silence) to 127.
     package var loudness: UInt8 = 0
+    /// Of a microphone.
+    package var voice = Voice()
 
     /// Feedback that the publisher understands.
     package var usesNack: Bool

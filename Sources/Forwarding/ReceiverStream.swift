@@ -30,6 +30,9 @@ package struct ReceiverStream: ~Copyable {
     package var current: Int32 = -1
     package var currentStamp: UInt32 = 0
     package var target: Int32 = -1
+    /// Carries whichever microphone is on the air, or the pinned one.
+    package var isShared = false
+    package var isPinned = false
 
     // Written by every packet.
     package var rewriter: StreamRewriter

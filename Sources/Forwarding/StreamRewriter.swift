@@ -53,7 +53,7 @@ package struct StreamRewriter: Sendable {
     /// sender's own clock, where both sources' sender reports are known; it is taken when it is believable.
     package mutating func switchSource(at entry: HistoryEntry, now: UInt64, clockRate: UInt32, preferred: UInt32?) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
-        let step: UInt32 = hasStarted && !lastMarker ? 2 : 1
+        let step: UInt32 = hasStarted && !lastMarker && entry.codec.isVideo ? 2 : 1
         offset = highestOut &+ step &- entry.sequence
         base = entry.sequence
         highestSource = entry.sequence &- 1
