@@ -30,6 +30,8 @@ package struct ReceiverStream: ~Copyable {
     package var current: Int32 = -1
     package var currentStamp: UInt32 = 0
     package var target: Int32 = -1
+    /// By whoever allots bandwidth and knows what the page shows.
+    package var wantedLayer = LayerTarget.highest
 
     // Written by every packet.
     package var rewriter: StreamRewriter
