@@ -33,6 +33,8 @@ package struct ReceiverStream: ~Copyable {
     /// Carries whichever microphone is on the air, or the pinned one.
     package var isShared = false
     package var isPinned = false
+    /// By whoever allots bandwidth and knows what the page shows.
+    package var wantedLayer = LayerTarget.highest
 
     // Written by every packet.
     package var rewriter: StreamRewriter

@@ -59,7 +59,10 @@ package struct StreamRewriter: Sendable {
         highestSource = entry.sequence &- 1
         skippedCount = 0
         if hasStarted {
-            timestampOffset = continued(now: now, clockRate: clockRate, preferred: preferred) &- entry.timestamp
+            // A hundredth of a second: two pictures never share a time, and one never goes back. A packet of sound lasts.
+            let shortest = entry.codec.isVideo ? clockRate / 100 : clockRate / 50
+            let next = continued(now: now, clockRate: clockRate, shortest: shortest, preferred: preferred)
+            timestampOffset = next &- entry.timestamp
         } else {
             timestampOffset = lastTimestamp &- entry.timestamp
         }
@@ -68,12 +71,11 @@ package struct StreamRewriter: Sendable {
         keyOffset = (lastKeyIndex &+ 1) &- entry.keyIndex
     }
 
-    private func continued(now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
+    private func continued(now: UInt64, clockRate: UInt32, shortest: UInt32, preferred: UInt32?) -> UInt32 {
         let elapsed = now > lastTime ? now - lastTime : 0
         let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
         let expected = lastTimestamp &+ max(ticks, 1)
-        // A hundredth of a second: two pictures never share a time, and one never goes back.
-        let smallest = lastTimestamp &+ clockRate / 100
+        let smallest = lastTimestamp &+ shortest
         guard let preferred else { return later(expected, smallest) }
         let deviation = Int64(Int32(bitPattern: preferred &- expected))
         let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
