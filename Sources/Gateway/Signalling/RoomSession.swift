@@ -33,6 +33,8 @@ actor RoomSession {
     private var recording = Recording.none
     private var recordingWaiters: [CheckedContinuation<Void, Never>] = []
     private var snapshotDue: UInt64 = 0
+    /// Who dominates the conversation; told to those who come later.
+    private var speaker: String?
     private var isLeaving = false
     private var pump: Task<Void, Never>?
     private(set) var isClosed = false
@@ -120,6 +122,9 @@ actor RoomSession {
         case .waiting: connection.phase = .waiting
         case .snapshot(let snapshot): connection.goLive(after: snapshot.seq)
         case .tail(let events): connection.goLive(after: events.last?.seq ?? resume?.seq ?? 0)
+        }
+        if let speaker, connection.isLive {
+            socket.send(presence: ServerMessage.speaker(speaker), key: PresenceKey(kind: "speaker", by: ""))
         }
         services.log(.info, admission.resumed ? "participant.resumed" : "participant.joined") { json in
             json.field("room", opaqueID)
@@ -213,6 +218,12 @@ actor RoomSession {
             let message = ServerMessage.levels(levels)
             for connection in connections.values where connection.isLive {
                 connection.socket.send(presence: message, key: PresenceKey(kind: "levels", by: ""))
+            }
+        case .dominantSpeaker(_, let peer):
+            speaker = peer
+            let message = ServerMessage.speaker(peer)
+            for connection in connections.values where connection.isLive {
+                connection.socket.send(presence: message, key: PresenceKey(kind: "speaker", by: ""))
             }
         case .streamFlowing:
             break

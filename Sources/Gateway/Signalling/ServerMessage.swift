@@ -60,6 +60,13 @@ enum ServerMessage {
         }
     }
 
+    static func speaker(_ participant: String?) -> OutgoingMessage {
+        object { json in
+            json.field("presence", "speaker")
+            json.field("participant", participant)
+        }
+    }
+
     static func sections(_ sections: [SectionAssignment], _ needed: SectionsNeeded) -> OutgoingMessage {
         notice("media.sections") { write(sections, needed, into: &$0) }
     }
@@ -122,6 +129,7 @@ enum ServerMessage {
                         json.field("kind", section.kind.rawValue)
                         json.field("participant", section.participant)
                         json.field("stream", section.stream)
+                        if section.shared { json.field("shared", true) }
                     }
                 }
             }
