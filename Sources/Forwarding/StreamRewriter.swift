@@ -53,14 +53,14 @@ package struct StreamRewriter: Sendable {
     /// sender's own clock, where both sources' sender reports are known; it is taken when it is believable.
     package mutating func switchSource(at entry: HistoryEntry, now: UInt64, clockRate: UInt32, preferred: UInt32?) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
-        let step: UInt32 = hasStarted && !lastMarker && entry.codec.isVideo ? 2 : 1
+        let step: UInt32 = hasStarted && !lastMarker && !entry.codec.isAudio ? 2 : 1
         offset = highestOut &+ step &- entry.sequence
         base = entry.sequence
         highestSource = entry.sequence &- 1
         skippedCount = 0
         if hasStarted {
             // A hundredth of a second: two pictures never share a time, and one never goes back. A packet of sound lasts.
-            let shortest = entry.codec.isVideo ? clockRate / 100 : clockRate / 50
+            let shortest = clockRate / (entry.codec.isAudio ? 50 : 100)
             let next = continued(now: now, clockRate: clockRate, shortest: shortest, preferred: preferred)
             timestampOffset = next &- entry.timestamp
         } else {

@@ -40,7 +40,8 @@ struct AudioSelectionTests {
         #expect(heard.count == 4 * 50)
     }
 
-    @Test("the first packet of a voice is heard when a place is free, and within 100 ms when none is", arguments: 0..<30)
+    @Test(
+        "the first packet of a voice is heard when a place is free, and within 100 ms when none is", arguments: 0..<30)
     func firstSyllable(who: Int) throws {
         let free = AudioTestRoom(microphones: 30, sections: 5)
         run(free, milliseconds: 1000) { _ in 40 }
@@ -70,7 +71,9 @@ struct AudioSelectionTests {
                 let who = Int(random.next() % 30)
                 levels[who] = random.next() % 3 == 0 ? 80 + UInt8(random.next() % 30) : 40
             }
-            for index in levels.indices where random.next() % 50 != 0 { room.send(index, level: levels[index]) }
+            for index in levels.indices {
+                if random.next() % 50 == 0 { room.lose(index) } else { room.send(index, level: levels[index]) }
+            }
             room.pass()
         }
         let heard = room.takeHeard()
@@ -84,7 +87,8 @@ struct AudioSelectionTests {
                 let step = after.packet.header.sequence &- before.packet.header.sequence
                 let ticks = Int32(bitPattern: after.packet.header.timestamp &- before.packet.header.timestamp)
                 let elapsed = Int32((after.at - before.at) / millisecond) * 48
-                #expect(step == 1, "seed \(seed), section \(section)")
+                // What the network lost on its way here is missing; a change of source is not a loss.
+                #expect(step == 1 || (isSame && step < 5), "seed \(seed), section \(section)")
                 #expect(ticks > 0, "seed \(seed), section \(section)")
                 // The clock of a section is that of the listener's wall, whoever speaks.
                 #expect(abs(ticks - elapsed) <= 960, "seed \(seed), section \(section): \(ticks) for \(elapsed)")

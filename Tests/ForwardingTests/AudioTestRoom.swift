@@ -72,6 +72,12 @@ final class AudioTestRoom {
         drain()
     }
 
+    /// Twenty milliseconds that the network lost.
+    func lose(_ index: Int) {
+        microphones[index].sequence &+= 1
+        microphones[index].timestamp &+= 960
+    }
+
     func pass(_ milliseconds: UInt64 = 20) {
         let end = now + milliseconds * millisecond
         while now < end {

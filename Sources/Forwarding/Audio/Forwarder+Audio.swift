@@ -142,8 +142,9 @@ extension Forwarder {
     }
 
     /// For a microphone that is not on the air: it goes to sections of its own and to those that pinned it.
-    mutating func forwardOffAir(_ entry: UnsafePointer<HistoryEntry>, _ encodingID: Int32, track trackID: Int32, now: UInt64)
-    {
+    mutating func forwardOffAir(
+        _ entry: UnsafePointer<HistoryEntry>, _ encodingID: Int32, track trackID: Int32, now: UInt64
+    ) {
         let track = tracks[trackID]
         let isAudible = track.pointee.voice.isAudible(now: now)
         for index in 0..<track.pointee.receivers.count {
@@ -228,7 +229,9 @@ extension Forwarder {
     private mutating func decideSpeaker(_ id: Int32, now: UInt64) {
         let room = audioRooms[id]
         var scores = SpeechScores.silence
-        if let dominant = tracks.find(room.pointee.dominant) { scores = dominant.pointee.voice.activity.scores(now: now) }
+        if let dominant = tracks.find(room.pointee.dominant) {
+            scores = dominant.pointee.voice.activity.scores(now: now)
+        }
         var best: Int32 = -1
         var bestMargin = -Double.infinity
         for index in 0..<room.pointee.sources.count {

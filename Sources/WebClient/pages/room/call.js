@@ -147,6 +147,7 @@ export class Call extends EventTarget {
     /** @param {Presence} presence */
     #presence(presence) {
         if (presence.presence === "levels") this.model.hear(presence["levels"] ?? {});
+        else if (presence.presence === "speaker") this.model.setSpeaker(presence["participant"] ?? null);
         else if (presence.presence === "pointer") this.dispatchEvent(new CustomEvent("pointer", { detail: presence }));
     }
 

@@ -78,9 +78,10 @@ export class StatisticsPanel {
     #row(row, stream) {
         const { model } = this.room.call;
         const [strong, bits] = /** @type {HTMLElement} */ (row.firstElementChild).children;
-        const who = stream.participant ? model.name(stream.participant) : "You";
+        const shared = stream.participant === "";
+        const who = shared ? "Whoever speaks" : stream.participant ? model.name(stream.participant) : "You";
         const role = model.state.participants[stream.participant ?? model.self]?.streams[stream.stream]?.role;
-        const what = role ? streamRoleName(role) : stream.stream;
+        const what = shared ? "sound" : role ? streamRoleName(role) : stream.stream;
         setText(/** @type {Element} */ (strong), `${who} · ${what}${stream.layer ? ` (${stream.layer})` : ""}`);
         setText(/** @type {Element} */ (bits), `${stream.direction === "in" ? "↓" : "↑"} ${rate(stream.bitsPerSecond)}`);
         const picture = stream.kind === "video" && stream.width ? `${stream.width}×${stream.height}, ${Math.round(stream.framesPerSecond)} fps` : "";

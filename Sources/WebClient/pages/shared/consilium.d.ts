@@ -101,6 +101,7 @@ export interface Section {
     kind: "audio" | "video";
     participant: string | null;
     stream: string | null;
+    shared?: true;
 }
 
 export interface StreamDeclaration {

@@ -17,7 +17,7 @@
  * @property {boolean} simulcast
  */
 
-/** @typedef {{ participant: string, stream: string, kind: "audio" | "video", mid: string, media: MediaStream }} RemoteStream */
+/** Participant and stream are empty for a section in which microphones take turns. @typedef {{ participant: string, stream: string, kind: "audio" | "video", mid: string, media: MediaStream }} RemoteStream */
 
 const firstPool = { audio: 2, video: 4 };
 const disconnectedPatience = 4_000;
@@ -350,9 +350,16 @@ export class Media extends EventTarget {
         if (!peer) return;
         const transceivers = new Map(peer.getTransceivers().map((transceiver) => [transceiver.mid, transceiver]));
         const told = new Set();
-        for (const { mid, kind, participant, stream } of sections) {
+        for (const { mid, kind, participant, stream, shared } of sections) {
             const transceiver = transceivers.get(mid);
-            if (!transceiver || !participant || !stream) continue;
+            if (!transceiver) continue;
+            if (shared) {
+                told.add(mid);
+                const media = this.remote.get(mid)?.media ?? new MediaStream([transceiver.receiver.track]);
+                this.remote.set(mid, { participant: "", stream: "", kind, mid, media });
+                continue;
+            }
+            if (!participant || !stream) continue;
             told.add(mid);
             const known = this.remote.get(mid);
             if (known && known.participant === participant && known.stream === stream) continue;
