@@ -59,6 +59,11 @@ extension Forwarder {
         for (kind, number) in extensions { peer.pointee.extensionKinds[Int(number)] = kind.rawValue }
         peer.pointee.usesTransportFeedback = usesTransportFeedback
         peer.pointee.usesMaximumBitrate = usesMaximumBitrate
+        for section in sections {
+            guard let track = tracks.find(section.track), track.pointee.layerCount != section.rids.count else { continue }
+            track.pointee.layerCount = section.rids.count
+            track.pointee.publisherDemand = PublisherDemand(layers: max(1, section.rids.count))
+        }
         bindDescribedSources(peer: id, now: now)
     }
 

@@ -47,6 +47,7 @@ extension Forwarder {
             updateFlowing(id, now: now)
         }
         runAudio(now: now)
+        runDemand(now: now)
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
             guard let stream = streams.find(id) else { continue }

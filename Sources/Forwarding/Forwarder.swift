@@ -145,6 +145,8 @@ package enum ForwardingNotice: Sendable, Equatable {
     case trackFlowing(track: Int32, Bool)
     case codecChanged(track: Int32)
     case levels(room: Int32, [TrackLevel])
+    /// Of the track's layers so many, from the smallest on, are of use to anybody.
+    case wantedLayers(track: Int32, count: Int)
     /// Who dominates the conversation from now on; -1 for nobody.
     case speaker(room: Int32, track: Int32)
     case senderReport(track: Int32, layer: UInt8, ssrc: UInt32, clock: SenderClock)

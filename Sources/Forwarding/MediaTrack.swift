@@ -25,6 +25,9 @@ package struct MediaTrack: ~Copyable {
     package var isFlowing = false
     /// RFC 6464 levels since the last look: the loudest, 0 (silence) to 127.
     package var loudness: UInt8 = 0
+    /// Layers of a simulcast by the offer; 0 without one.
+    package var layerCount = 0
+    package var publisherDemand = PublisherDemand(layers: 1)
     /// Of a microphone.
     package var voice = Voice()
 

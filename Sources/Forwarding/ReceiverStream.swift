@@ -33,6 +33,10 @@ package struct ReceiverStream: ~Copyable {
     /// Carries whichever microphone is on the air, or the pinned one.
     package var isShared = false
     package var isPinned = false
+    /// What the page shows of it, and the largest layer that is of use for that.
+    package var demand = ViewDemand.unknown
+    package var keepsResolution = false
+    package var useful = UsefulLayer.everything
     /// By whoever allots bandwidth and knows what the page shows.
     package var wantedLayer = LayerTarget.highest
 

@@ -186,6 +186,12 @@ actor RoomSession {
         await live.setStreams(streams, of: participant)
     }
 
+    /// What the page shows; nil when it does not say.
+    func setView(_ participant: ParticipantID, _ view: PageView?) async throws(Refusal) {
+        _ = try await permissions(of: participant)
+        await services.media.setView(room: name, peer: participant.text, view)
+    }
+
     private func permissions(of participant: ParticipantID) async throws(Refusal) -> Set<Permission> {
         guard let status = await live.state.participants[participant]?.status else {
             throw Refusal("not_in_room", "you are not in this room any more; join again")
@@ -225,6 +231,8 @@ actor RoomSession {
             for connection in connections.values where connection.isLive {
                 connection.socket.send(presence: message, key: PresenceKey(kind: "speaker", by: ""))
             }
+        case .streamsWanted(_, let peer, let streams):
+            notify(peer, ServerMessage.wanted(streams))
         case .streamFlowing:
             break
         }

@@ -60,6 +60,27 @@ enum ServerMessage {
         }
     }
 
+    static func wanted(_ streams: [WantedStream]) -> OutgoingMessage {
+        notice("media.wanted") { json in
+            json.key("streams") { json in
+                json.array { json in
+                    for stream in streams {
+                        json.object { json in
+                            json.field("mid", stream.mid)
+                            json.field("stream", stream.stream)
+                            json.field("wanted", stream.wanted)
+                            json.key("rids") { json in
+                                json.array { json in
+                                    for rid in stream.rids { json.value(rid) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     static func speaker(_ participant: String?) -> OutgoingMessage {
         object { json in
             json.field("presence", "speaker")

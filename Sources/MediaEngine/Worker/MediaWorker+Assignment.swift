@@ -32,6 +32,7 @@ extension MediaWorker {
         peer.needed = SectionsNeeded(
             audio: assign(.audio, &peer, entry), video: assign(.video, &peer, entry))
         rooms[room]?.peers[name] = peer
+        applyView(room: room, peer: name)
         return peer.sections.map(\.assignment) != before || peer.needed != neededBefore
     }
 

@@ -21,6 +21,7 @@ extension MediaWorker {
         peer.answerVersion += 1
         rooms[room]?.peers[name] = peer
         assignSections(room: room, except: name)
+        repeatWanted(room: room, peer: name)
         return answer(to: evaluated, room: room, peer: name)
     }
 

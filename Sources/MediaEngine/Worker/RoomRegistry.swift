@@ -61,6 +61,8 @@ struct PeerEntry {
     var published: [PublishedTrack] = []
     var sections: [ReceiveSection] = []
     var needed = SectionsNeeded()
+    /// nil until the page says what it shows.
+    var view: KnownView?
     var isConnected = false
 
     var publishedStreams: [PublishedStream] {

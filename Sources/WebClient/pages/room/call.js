@@ -157,6 +157,9 @@ export class Call extends EventTarget {
             case "media.sections":
                 this.media.assign(notice["sections"] ?? [], notice["needed"]);
                 break;
+            case "media.wanted":
+                this.media.setWanted(notice["streams"] ?? []);
+                break;
             case "media.state":
                 // The server gave the transport up; ours may not have noticed yet.
                 if (notice["state"] === "disconnected" && this.media.age > freshTransport) this.media.rebuild();
