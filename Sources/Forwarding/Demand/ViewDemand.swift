@@ -32,7 +32,8 @@ package struct LayerSizes: Sendable, Equatable {
         for other in 0..<count where widths[other] > 0 {
             let steps = index - other
             return steps > 0
-                ? (widths[other] << steps, heights[other] << steps) : (widths[other] >> -steps, heights[other] >> -steps)
+                ? (widths[other] << steps, heights[other] << steps)
+                : (widths[other] >> -steps, heights[other] >> -steps)
         }
         return nil
     }

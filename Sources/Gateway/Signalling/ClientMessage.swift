@@ -173,7 +173,8 @@ extension ClientMessage: Decodable {
             let pinned = s.contains(.pinned) ? try? s.decode(Bool.self, forKey: .pinned) : false
             guard let screen, (0...maximumScreen).contains(screen), let pinned else {
                 throw CommandFault(
-                    code: "bad_field", message: "screen is a number from 0 to \(maximumScreen), pinned is true or false")
+                    code: "bad_field", message: "screen is a number from 0 to \(maximumScreen), pinned is true or false"
+                )
             }
             streams.append(
                 PageView.Stream(
