@@ -60,7 +60,9 @@ extension Forwarder {
         peer.pointee.usesTransportFeedback = usesTransportFeedback
         peer.pointee.usesMaximumBitrate = usesMaximumBitrate
         for section in sections {
-            guard let track = tracks.find(section.track), track.pointee.layerCount != section.rids.count else { continue }
+            guard let track = tracks.find(section.track), track.pointee.layerCount != section.rids.count else {
+                continue
+            }
             track.pointee.layerCount = section.rids.count
             track.pointee.publisherDemand = PublisherDemand(layers: max(1, section.rids.count))
         }
