@@ -51,6 +51,8 @@ package struct LayerAllocator: Sendable {
     package static let usableForSteps = 0.9
     package static let rest: UInt64 = 10_000_000_000
     package static let newPath = 1.4
+    /// Of the estimate, what steps up may add in one decision.
+    package static let largestBurst = 0.2
     /// Share of the budget that the smallest layers of faces may take from what is clinical.
     package static let shareOfFaces = 0.2
 
@@ -80,12 +82,16 @@ package struct LayerAllocator: Sendable {
         }
         if mayStepUp || estimate == .infinity {
             makePlan(budget: max(0, estimate * LayerAllocator.usableForSteps - audio))
+            // Each step up brings a key frame; not all of them at once.
+            var burst = 0.0
             for index in streams.indices where plan[index] > streams[index].given {
+                guard burst == 0 || burst < estimate * LayerAllocator.largestBurst else { break }
                 let stream = streams[index]
                 let hasRested = now &- stream.switchedAt >= LayerAllocator.rest || stream.switches == 0
                 guard hasRested || estimate >= stream.estimateAtSwitch * LayerAllocator.newPath else { continue }
                 let added = stream.rungs[plan[index]].bitsPerSecond - stream.cost
                 guard givenBitsPerSecond + added <= usable * LayerAllocator.usable else { continue }
+                burst += added
                 give(plan[index], to: index, estimate, now: now)
             }
         }

@@ -30,6 +30,8 @@ package struct PeerBandwidth: ~Copyable {
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.06
     static let fullQueue = 0.04
+    /// With more waiting than this, arrivals show the bottleneck's own rate.
+    static let filled = 0.03
 
     package private(set) var source = Source.nothing
     /// Bits per second; infinite while nothing is known of the path.
@@ -46,6 +48,7 @@ package struct PeerBandwidth: ~Copyable {
     package private(set) var history = SendHistory()
     package private(set) var trend = DelayTrend()
     package private(set) var acknowledged = AcknowledgedRate()
+    private var recent = RecentArrivals()
     package private(set) var control = RateControl(start: PeerBandwidth.start)
     package private(set) var loss = LossBound()
     package private(set) var limit = ApplicationLimit()
@@ -78,6 +81,11 @@ package struct PeerBandwidth: ~Copyable {
     }
 
     package var isOpen: Bool { estimate == .infinity }
+
+    /// Not while a probe is under way, right after one that leads on, or while the path is full.
+    package func mayStepUp(now: UInt64) -> Bool {
+        !probing.isUnderWay(now: now) && fullSince == nil && trend.use != .over
+    }
 
     // MARK: - Out
 
@@ -165,6 +173,7 @@ package struct PeerBandwidth: ~Copyable {
             loss.note(packets: 1, lost: 0, bytes: bytes)
         }
         history.settle(packet, as: .acknowledged)
+        recent.add(bytes: bytes, arrival: arrival)
         acknowledged.add(bytes: bytes, arrival: arrival, isLimited: limit.isLimited)
         if let delta = groups.add(sentAt: packet.pointee.sentAt, arrival: arrival) { trend.add(delta) }
     }
@@ -206,11 +215,16 @@ package struct PeerBandwidth: ~Copyable {
         var use = trend.use
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
+        // So is the queue that a probe of ours has just made.
+        if use == .over, probing.isEcho(now: now, roundTrip: roundTrip + feedbackInterval), queueing < 0.1 {
+            use = .under
+        }
         // A queue that stands still has no slope, but is no reason to send more.
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond, latest: acknowledged.latest, isLimited: limit.isLimited,
+            use, acknowledged: acknowledged.bitsPerSecond,
+            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
             roundTrip: roundTrip, now: now)
         if decreased { decreases &+= 1 }
         if let probed, !decreased {
@@ -276,7 +290,8 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let factor = fullSince == nil ? Pacing.factor : Pacing.factorWhenFull
+        let isNear = control.capacity.bitsPerSecond != nil
+        let factor = fullSince != nil ? Pacing.factorWhenFull : isNear ? Pacing.factorNearCapacity : Pacing.factor
         var rate = estimate / 8 * factor
         if fullSince == nil { rate = max(rate, Double(queuedBytes) / Pacing.longestWait) }
         if let cluster = probing.cluster, !cluster.isSent { rate = max(rate, cluster.bitsPerSecond / 8) }
@@ -285,7 +300,7 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let seconds = smallestRoundTrip.value + 1.5 * feedbackInterval + PeerBandwidth.toleratedQueue
+        let seconds = smallestRoundTrip.value + 1.2 * feedbackInterval + PeerBandwidth.toleratedQueue
         window = max(6000, Int(estimate / 8 * seconds))
         if let cluster = probing.cluster { window += Int(cluster.bitsPerSecond / 8 * (seconds + Probing.duration)) }
     }
