@@ -49,6 +49,8 @@ extension Forwarder {
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
             guard let stream = streams.find(id) else { continue }
+            // Layers come and go.
+            if stream.pointee.isVideo, stream.pointee.track >= 0 { retarget(id, now: now) }
             if stream.pointee.awaitsKeyFrame { requestKeyFrame(for: id, now: now) }
             if stream.pointee.current >= 0, now >= stream.pointee.senderReportDue { sendSenderReport(id, now: now) }
         }

@@ -21,6 +21,8 @@ package struct Forwarder: ~Copyable {
         package var keyFrameRequestsReceived: UInt64 = 0
         package var feedbackReceived: UInt64 = 0
         package var queueDrops: UInt64 = 0
+        /// Streams that began with a key frame from the cache.
+        package var cacheStarts: UInt64 = 0
         package var refused = InlineArray<16, UInt64>(repeating: 0)
 
         package subscript(_ reason: PacketRefusal) -> UInt64 { refused[Int(reason.rawValue)] }
@@ -49,6 +51,9 @@ package struct Forwarder: ~Copyable {
     var random: SplitMix64
     /// Added to the clock it gives nanoseconds since 1970.
     let wallClockOffset: UInt64
+
+    /// How much histories have grown for the sake of joiners.
+    var cacheBytes = 0
 
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer

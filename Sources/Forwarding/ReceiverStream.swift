@@ -32,6 +32,9 @@ package struct ReceiverStream: ~Copyable {
     package var target: Int32 = -1
     /// By whoever allots bandwidth and knows what the page shows.
     package var wantedLayer = LayerTarget.highest
+    package var layers = LayerSelector()
+    /// The key frame that was shown alone, while the next one is waited for: its encoding's stamp and its place.
+    package var shown: (stamp: UInt32, sequence: UInt32)?
 
     // Written by every packet.
     package var rewriter: StreamRewriter
@@ -78,5 +81,7 @@ package struct ReceiverStream: ~Copyable {
         for index in 0..<Int(midLength) { place.storeBytes(of: mid[index], toByteOffset: index, as: UInt8.self) }
     }
 
-    package var awaitsKeyFrame: Bool { isVideo && track >= 0 && target >= 0 && current != target }
+    package var awaitsKeyFrame: Bool {
+        isVideo && track >= 0 && target >= 0 && (current != target || layers.awaitsKeyFrame)
+    }
 }

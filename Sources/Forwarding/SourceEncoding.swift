@@ -49,6 +49,7 @@ package struct SourceEncoding: ~Copyable {
     package var retransmissionSSRC: UInt32?
 
     // Written by every packet.
+    package var ingest = LayerIngest()
     package var unwrapper = SequenceUnwrapper()
     package var history: PacketHistory
     package var statistics = ReceptionStatistics()
@@ -63,6 +64,7 @@ package struct SourceEncoding: ~Copyable {
     package var keyFrameRequester = KeyFrameRequester()
     package var keyFrames: UInt64 = 0
     package var keyFrameTimestamp: UInt32?
+    package var cached = CachedKeyFrame()
     package var width: UInt16 = 0
     package var height: UInt16 = 0
     package var senderClock: SenderClock?

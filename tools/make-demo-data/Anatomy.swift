@@ -62,8 +62,9 @@ struct Anatomy {
     /// - Parameter lesionRadius: of the liver lesion, which shrinks under treatment from one study to the next.
     init(lesionRadius: Double) {
         var shapes: [Shape] = []
-        func ellipsoid(_ x: Double, _ y: Double, _ z: Double, _ rx: Double, _ ry: Double, _ rz: Double, _ tissue: Tissue)
-        {
+        func ellipsoid(
+            _ x: Double, _ y: Double, _ z: Double, _ rx: Double, _ ry: Double, _ rz: Double, _ tissue: Tissue
+        ) {
             shapes.append(
                 Shape(form: .ellipsoid, center: [x, y, z], radii: [rx, ry, rz], tissue: tissue))
         }

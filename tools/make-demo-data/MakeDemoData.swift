@@ -8,7 +8,7 @@ import Imaging
 struct MakeDemoData: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "make-demo-data",
-        abstract: "Writes DICOM studies of an invented patient: a CT, an MR of the same day, and the CT before treatment.")
+        abstract: "Writes DICOM studies of an invented patient: a CT, an MR, and the CT before treatment.")
 
     @Option(help: "Folder to write into; made when missing.")
     var into: String
@@ -20,7 +20,7 @@ struct MakeDemoData: AsyncParsableCommand {
     var slices = 72
 
     @Option(
-        help: "Also write, as plain files, what the server would answer for these studies: for trying pages without one.")
+        help: "Also write, as plain files, what the server would answer for these studies.")
     var answers: String?
 
     func validate() throws {

@@ -57,7 +57,9 @@ export class TileView {
             this.video = video;
         }
         this.element = h("article", { class: "tile", tabIndex: -1, data: { key: tile.key, kind: tile.kind, role: tile.role } });
-        this.element.append(content, this.words, this.plate, this.marks, this.actions);
+        this.element.append(content, this.words, this.plate, this.marks);
+        // The viewport has a bar of its own, so that nothing of ours lies on the image.
+        (this.surface?.bar ?? this.element).append(this.actions);
         this.element.addEventListener("dblclick", (event) => {
             if (tile.kind !== "viewport" && !(/** @type {Element} */ (event.target).closest("button"))) room.call.model.togglePin(tile.key);
         });

@@ -1,19 +1,18 @@
 // One place that shows a shared viewport: steers when we have the floor, follows when somebody else has, and lets one look alone.
 
-import { h, icon, setText } from "../shared/dom.js";
+import { h, icon, setIcon, setText } from "../shared/dom.js";
 
 /** @typedef {import("./viewports.js").ViewportHub} ViewportHub */
-/** @typedef {import("../shared/consilium").ViewportPatch} ViewportPatch */
-
 /** @typedef {import("./viewports.js").Surface} Surface */
+/** @typedef {import("../shared/consilium").ViewportPatch} ViewportPatch */
+/** @typedef {import("../viewport/viewport.js").Viewport} Viewport */
 
 export class ViewportSurface {
-    /** @type {any} */
-    #viewport = null;
+    /** The viewer itself, once it is loaded. @type {Viewport | null} */
+    view = null;
     #series = "";
-    #following = true;
-    #steering = false;
-    #destroyed = false;
+    #isSteering = false;
+    #isDestroyed = false;
 
     /**
      * @param {HTMLElement} container
@@ -24,120 +23,119 @@ export class ViewportSurface {
         this.container = container;
         this.hub = hub;
         this.viewport = viewport;
-        this.canvas = h("div", { class: "viewport-canvas" });
+        this.place = h("div", { class: "viewport-place" });
+        this.symbol = icon("people");
         this.words = h("span");
+        this.status = h("p", { class: "viewport-status", role: "status" }, this.symbol, this.words);
         this.returnButton = h(
-            "button", { type: "button", class: "button compact primary", onclick: () => this.follow() },
-            icon("return"), "Return", h("kbd", { text: "R" }),
+            "button", { type: "button", class: "button compact primary", title: "Return to the shared image (R)", onclick: () => this.follow() },
+            icon("return"), "Return",
         );
-        this.takeButton = h("button", { type: "button", class: "button compact", onclick: () => void this.#take() }, icon("floor"), "Show mine");
-        this.banner = h("div", { class: "viewport-banner", hidden: true }, this.words, this.returnButton, this.takeButton);
-        container.append(this.canvas, this.banner);
+        this.takeButton = h(
+            "button", { type: "button", class: "button compact", title: "Take the floor", onclick: () => void this.hub.takeFloor() },
+            icon("floor"), h("span"),
+        );
+        this.bar = h("div", { class: "viewport-bar" }, this.status, this.returnButton, this.takeButton);
+        container.classList.add("viewport-surface");
+        container.append(this.bar, this.place);
         hub.attach(this);
         void this.#load();
-    }
-
-    /** The viewer itself, for tests. */
-    get view() {
-        return this.#viewport;
     }
 
     async #load() {
         try {
             const { Viewport } = await import("../viewport/viewport.js");
-            if (this.#destroyed) return;
-            this.#viewport = new Viewport(this.canvas, {
+            if (this.#isDestroyed) return;
+            this.view = new Viewport(this.place, {
                 fetch: this.hub.fetch,
-                onPatch: (/** @type {ViewportPatch} */ patch) => this.#moved(patch),
-                onPointer: (/** @type {any} */ pointer) => this.hub.sendPointer(this.viewport, pointer),
+                onPatch: (patch) => {
+                    if (this.#isSteering) this.hub.send(this, patch);
+                },
+                onPointer: (pointer) => this.hub.sendPointer(this.viewport, pointer),
             });
         } catch (error) {
-            this.canvas.replaceChildren(h("p", { class: "tile-words", text: "The image viewer could not be loaded." }));
+            this.place.replaceChildren(h("p", { class: "tile-words", text: "The image viewer could not be loaded." }));
             console.error(error);
             return;
         }
+        this.view.addEventListener("following", () => this.render());
+        this.render();
         this.sync();
-        this.render();
     }
 
-    /** @param {ViewportPatch} patch */
-    #moved(patch) {
-        if (this.#steering) {
-            this.hub.send(this, patch);
-            return;
-        }
-        if (!this.#following) return;
-        this.#following = false;
-        this.#viewport?.setFollowing(false);
-        this.render();
-    }
-
-    /** @param {ViewportPatch} patch */
+    /**
+     * Somebody else moved it.
+     * @param {ViewportPatch} patch
+     */
     show(patch) {
-        if (this.#following) this.#viewport?.apply(patch);
+        this.view?.apply(/** @type {any} */ (patch));
     }
 
+    /** Takes everything from what the room shows. */
     sync() {
         const state = this.hub.state(this.viewport);
-        if (!this.#viewport || !state) return;
+        if (!this.view || !state) return;
         const { study, series, ...patch } = state;
         if (series !== this.#series) {
             this.#series = series;
-            this.#following = true;
-            this.#viewport.open({ study, series });
+            this.view.setFollowing(true);
+            void this.view.open({ study, series });
         }
-        if (this.#following) this.#viewport.apply(patch);
+        this.show(patch);
     }
 
     /** @param {import("../shared/consilium").PointerPresence} pointer */
     point(pointer) {
-        this.#viewport?.showPointer(pointer);
+        this.view?.showPointer(pointer);
     }
 
     /** Back to what everybody sees. */
     follow() {
-        this.#following = true;
-        this.sync();
+        this.view?.setFollowing(true);
         this.render();
-        this.canvas.querySelector("canvas")?.focus();
-    }
-
-    async #take() {
-        await this.hub.takeFloor();
+        this.view?.canvas.focus();
     }
 
     render() {
-        const steering = this.hub.steering;
-        if (steering !== this.#steering) {
-            this.#steering = steering;
+        const { hub, view } = this;
+        if (view && hub.steering !== this.#isSteering) this.#steer(view, hub.steering);
+        const isAlone = !this.#isSteering && view !== null && !view.isFollowing;
+        const holder = hub.holderName;
+        setIcon(this.symbol, this.#isSteering ? "floor" : isAlone ? "info" : "people");
+        setText(
+            this.words,
+            this.#isSteering ? "You steer; everybody follows"
+                : isAlone ? "You look on your own"
+                : holder ? `Following ${holder}` : "Nobody steers",
+        );
+        this.bar.classList.toggle("alone", isAlone);
+        this.bar.classList.toggle("steering", this.#isSteering);
+        this.returnButton.hidden = !isAlone;
+        this.takeButton.hidden = this.#isSteering || !hub.mayTake;
+        setText(/** @type {Element} */ (this.takeButton.lastElementChild), isAlone ? "Show mine to all" : "Take the floor");
+    }
+
+    /**
+     * @param {Viewport} view
+     * @param {boolean} isSteering
+     */
+    #steer(view, isSteering) {
+        this.#isSteering = isSteering;
+        const wasAlone = !view.isFollowing;
+        view.setSteering(isSteering);
+        if (isSteering && wasAlone) {
             // Who takes the floor while looking alone shows everybody what they look at.
-            if (steering && !this.#following && this.#viewport?.state) {
-                this.#following = true;
-                this.hub.send(this, properties(this.#viewport?.state));
-            } else if (!steering) {
-                this.#following = true;
-                this.sync();
-            }
+            const { study: _study, series: _series, ...patch } = view.state;
+            view.apply(patch);
+            this.hub.send(this, /** @type {any} */ (patch));
         }
-        this.#viewport?.setSteering(this.#steering);
-        this.#viewport?.setFollowing(this.#steering ? false : this.#following);
-        const alone = !this.#steering && !this.#following;
-        this.banner.hidden = !alone;
-        const holder = this.hub.holderName;
-        if (alone) setText(this.words, holder ? `You look on your own; ${holder} steers.` : "You look on your own.");
-        this.takeButton.hidden = !this.hub.mayTake;
+        view.setFollowing(true);
     }
 
     destroy() {
-        this.#destroyed = true;
+        this.#isDestroyed = true;
         this.hub.detach(this);
-        this.#viewport?.destroy();
+        this.view?.destroy();
         this.container.replaceChildren();
     }
-}
-
-/** @param {any} state @returns {ViewportPatch} */
-function properties(state) {
-    const { study: _study, series: _series, ...patch } = state;
-    return JSON.parse(JSON.stringify(patch));
 }

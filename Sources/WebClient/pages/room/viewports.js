@@ -37,8 +37,8 @@ export class ViewportHub {
         call.model.addEventListener("change", () => this.#surfaces.forEach((surface) => surface.render()));
     }
 
-    /** @type {(path: string) => Promise<Response>} */
-    fetch = (path) => this.call.fetch(path);
+    /** @type {(path: string, options?: RequestInit) => Promise<Response>} */
+    fetch = (path, options) => this.call.fetch(path, options);
 
     /** @param {Surface} surface */
     attach(surface) {
