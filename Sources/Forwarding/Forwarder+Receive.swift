@@ -114,6 +114,8 @@ extension Forwarder {
         guard let stored = store(packet, header, found, &entry, encodingID, peer: peerID) else {
             return refuse(.malformed)
         }
+        encoding.pointee.layerRates.add(
+            bytes: packet.count, spatial: stored.pointee.layers.spatial, temporal: stored.pointee.layers.temporal)
         if stored.pointee.flags.contains(.startsKeyFrame) {
             encoding.pointee.cached.note(stored.pointee, now: now)
             noteKeyFrame(encodingID, packet, header, format.codec)

@@ -100,11 +100,18 @@ extension Forwarder {
                 temporalIndex: numbers.temporalIndex, keyIndex: numbers.keyIndex, frameNumber: numbers.frameNumber,
                 decodeTargets: verdict.decodeTargets, flags: flags))
         enqueue(
-            OutgoingPacket(stream: streamID, sequence: numbers.sequence, kind: .media), for: stream.pointee.peer)
+            OutgoingPacket(
+                stream: streamID, sequence: numbers.sequence, kind: stream.pointee.isVideo ? .media : .sound,
+                bytes: entry.pointee.payloadLength), for: stream.pointee.peer)
     }
 
     mutating func enqueue(_ packet: OutgoingPacket, for peer: Int32) {
-        peers[peer].pointee.queue.append(packet)
+        let state = peers[peer]
+        switch packet.kind {
+        case .media: state.pointee.queue.append(packet)
+        case .sound: state.pointee.audioQueue.append(packet)
+        case .retransmission, .repetition: state.pointee.repairQueue.append(packet)
+        }
         markDirty(peer)
     }
 
@@ -114,7 +121,7 @@ extension Forwarder {
         for peerID: Int32, now: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) -> OutgoingWrite? {
         let peer = peers[peerID]
-        while let next = peer.pointee.queue.popFirst() {
+        while let next = nextRelease(peer, peerID, now: now) {
             guard let stream = streams.find(next.stream), stream.pointee.peer == peerID,
                 let sent = stream.pointee.sent.find(next.sequence),
                 let encoding = encodings.find(sent.pointee.encoding), encoding.pointee.stamp == sent.pointee.stamp,
@@ -137,7 +144,10 @@ extension Forwarder {
                 (base - 2).setNetwork16(sent.pointee.sequence, at: 0)
                 body = UnsafeRawBufferPointer(start: base - 2, count: body.count + 2)
             }
-            if next.kind == .media {
+            let hasNumber = next.kind != .repetition && stream.pointee.extensions[.transportSequence] != 0
+            peer.pointee.bandwidth.sent(
+                sequence: hasNumber ? sent.pointee.transportSequence : nil, bytes: headerLength + body.count, now: now)
+            if next.kind == .media || next.kind == .sound {
                 counters.packetsForwarded &+= 1
                 stream.pointee.packets &+= 1
                 stream.pointee.bytes &+= UInt64(body.count)

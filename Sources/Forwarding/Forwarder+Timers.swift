@@ -2,6 +2,7 @@
 
 extension Forwarder {
     package mutating func handleTimeout(now: UInt64) {
+        if now >= pacerDue { runPacer(now: now) }
         if now >= fastDue { runFastTick(now: now) }
         if now >= slowDue {
             slowDue = now &+ Forwarder.slowTick
@@ -46,6 +47,7 @@ extension Forwarder {
             updateLayers(id, now: now)
             updateFlowing(id, now: now)
         }
+        runBandwidth(now: now)
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
             guard let stream = streams.find(id) else { continue }

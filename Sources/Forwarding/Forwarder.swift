@@ -15,6 +15,8 @@ package struct Forwarder: ~Copyable {
         package var packetsReceived: UInt64 = 0
         package var packetsForwarded: UInt64 = 0
         package var packetsRetransmitted: UInt64 = 0
+        /// Retransmissions that nobody asked for: probes.
+        package var packetsPadded: UInt64 = 0
         package var nacksSent: UInt64 = 0
         package var nacksReceived: UInt64 = 0
         package var keyFrameRequestsSent: UInt64 = 0
@@ -58,11 +60,15 @@ package struct Forwarder: ~Copyable {
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []
+    var measured: [MeasuredLayer] = []
     var report = ArrivalLog.Report()
     var reportBlocks: [ReportBlock] = []
 
     var fastDue: UInt64 = .max
     var slowDue: UInt64 = 0
+    /// The next slot that packets wait for, and the receivers whose packets do.
+    var pacerDue: UInt64 = .max
+    var paced: [Int32] = []
     var levelsDue: UInt64 = 0
 
     package init(now: UInt64, wallClockOffset: UInt64, seed: UInt64) {
@@ -78,7 +84,7 @@ package struct Forwarder: ~Copyable {
     package mutating func randomNumber() -> UInt64 { random.next() }
 
     package var nextDeadline: UInt64 {
-        peers.count == 0 ? .max : min(fastDue, slowDue)
+        peers.count == 0 ? .max : min(fastDue, slowDue, pacerDue)
     }
 
     /// NTP format (RFC 3550 §4) of a moment of the clock.

@@ -32,6 +32,9 @@ package struct ReceiverStream: ~Copyable {
     package var target: Int32 = -1
     /// By whoever allots bandwidth and knows what the page shows.
     package var wantedLayer = LayerTarget.highest
+    /// Why it is that one.
+    package var reason = LayerReason.best
+    package var demand = StreamDemand()
     package var layers = LayerSelector()
     /// The key frame that was shown alone, while the next one is waited for: its encoding's stamp and its place.
     package var shown: (stamp: UInt32, sequence: UInt32)?

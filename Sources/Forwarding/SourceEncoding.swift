@@ -53,6 +53,7 @@ package struct SourceEncoding: ~Copyable {
     package var unwrapper = SequenceUnwrapper()
     package var history: PacketHistory
     package var statistics = ReceptionStatistics()
+    package var layerRates = LayerRates()
     package var nack = NackGenerator()
     /// Packets in a row that were older than the history.
     package var staleRun = 0

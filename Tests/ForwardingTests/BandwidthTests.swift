@@ -22,7 +22,7 @@ struct BandwidthTests {
                 world.run(until: t)
                 let b = world.viewers[0]
                 if t < 2 || Int(t * 4) % 4 == 0 || (t > 8 && t < 11) {
-                print(t, "est", Int(b.bandwidth.estimate / 1000), "got", Int(world.delivered / 1000), "q", Int(world.longestQueueing / 1_000_000), "rtt", Int(b.bandwidth.roundTrip * 1000), "bq", Int(b.bandwidth.queueing * 1000), "queued", b.queuedBytes, "use", b.bandwidth.trend.use, "loss", b.bandwidth.loss.bitsPerSecond.map { Int($0 / 1000) } ?? -1, "inh", b.bandwidth.loss.inherent, "lim", b.bandwidth.limit.isLimited, "probes", b.bandwidth.probing.count, b.bandwidth.probing.failures, "given", b.allocator.streams.map(\.given), "drop", world.down.statistics.droppedByQueue, "ideal", Int(b.allocator.idealBitsPerSecond/1000))
+                print(t, "est", Int(b.bandwidth.estimate / 1000), "got", Int(world.delivered / 1000), "q", Int(world.longestQueueing / 1_000_000), "rtt", Int(b.bandwidth.roundTrip * 1000), "bq", Int(b.bandwidth.queueing * 1000), "queued", b.queuedBytes, "use", b.bandwidth.trend.use, "loss", b.bandwidth.loss.bitsPerSecond.map { Int($0 / 1000) } ?? -1, "inh", b.bandwidth.loss.inherent, "lim", b.bandwidth.limit.isLimited, "probes", b.bandwidth.probing.count, b.bandwidth.probing.failures, "given", b.allocator.streams.map(\.given), "restarts", b.restarts, "starting", b.bandwidth.isStarting, "drop", world.down.statistics.droppedByQueue, "ideal", Int(b.allocator.idealBitsPerSecond/1000))
                 }
             }
             print("loss", world.selfMadeLoss, "switches", world.mostSwitches(from: 0))

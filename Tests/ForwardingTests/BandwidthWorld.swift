@@ -49,7 +49,7 @@ final class SimulatedViewer {
     var nextTick: UInt64
     var arrivals = ArrivalLog()
     var report = ArrivalLog.Report()
-    var longestWait: UInt64 = 0
+    var restarts = 0
 
     init(index: Int, streams: [SimulatedStream], startsAt: UInt64) {
         self.index = index
@@ -167,16 +167,24 @@ final class BandwidthWorld {
 
     private func tick(_ viewer: SimulatedViewer) {
         let allocator = viewer.allocator
-        let goal =
-            viewer.isElastic
-            ? 1e9 : viewer.bandwidth.probing.failures == 0 ? allocator.idealBitsPerSecond : allocator.nextBitsPerSecond
+        let goal = viewer.isElastic ? 1e9 : allocator.goal(afterFailure: viewer.bandwidth.probing.failures > 0)
         viewer.bandwidth.tick(goal: goal, queuedBytes: viewer.queuedBytes, now: now)
+        guard !viewer.isElastic, viewer.bandwidth.isOverfull(queuedBytes: viewer.queuedBytes) else { return }
+        viewer.queue.removeAll()
+        viewer.head = 0
+        viewer.queuedBytes = 0
+        viewer.restarts += 1
+        for index in viewer.streams.indices where viewer.streams[index].current >= 0 {
+            let rung = viewer.streams[index].pending?.rung ?? viewer.streams[index].current
+            viewer.streams[index].current = -1
+            viewer.streams[index].pending = viewer.streams[index].pending ?? (rung, now + BandwidthWorld.keyFrameDelay)
+        }
     }
 
     private func allot(_ viewer: SimulatedViewer) {
         guard !viewer.isElastic else { return }
         let changed = viewer.allocator.decide(
-            estimate: viewer.bandwidth.estimate, audio: BandwidthWorld.audioRate,
+            estimate: viewer.bandwidth.budget, audio: BandwidthWorld.audioRate,
             mayStepUp: viewer.bandwidth.mayStepUp(now: now), now: now)
         guard changed else { return }
         for index in viewer.streams.indices {

@@ -3,6 +3,7 @@
 /// One video stream of a receiver, and what was decided for it.
 package struct AllottedStream: Sendable {
     package let id: Int32
+    package let track: Int32
     package let role: StreamRole
     /// From the cheapest to the best; empty while nothing flows.
     package var rungs: [MeasuredLayer]
@@ -21,9 +22,11 @@ package struct AllottedStream: Sendable {
     var switches = 0
 
     package init(
-        id: Int32, role: StreamRole, rungs: [MeasuredLayer], limit: Int? = nil, limitReason: LayerReason = .best
+        id: Int32, track: Int32 = -1, role: StreamRole, rungs: [MeasuredLayer], limit: Int? = nil,
+        limitReason: LayerReason = .best
     ) {
         self.id = id
+        self.track = track
         self.role = role
         self.rungs = rungs
         self.limit = limit ?? rungs.count - 1
@@ -64,6 +67,30 @@ package struct LayerAllocator: Sendable {
 
     package init() {}
 
+    /// What a probe is to show.
+    package func goal(afterFailure: Bool) -> Double { afterFailure ? nextBitsPerSecond : idealBitsPerSecond }
+
+    /// What is known of a stream at this moment; what was decided for it before stands.
+    package mutating func set(
+        _ place: Int, id: Int32, track: Int32, role: StreamRole, rungs: [MeasuredLayer], demand: StreamDemand
+    ) {
+        if let known = streams[min(place, streams.count)...].firstIndex(where: { $0.id == id }),
+            streams[known].track == track, streams[known].role == role
+        {
+            if known != place { streams.swapAt(known, place) }
+        } else {
+            streams.insert(AllottedStream(id: id, track: track, role: role, rungs: []), at: min(place, streams.count))
+        }
+        let limit = demand.limit(rungs)
+        streams[place].rungs = rungs
+        streams[place].limit = limit
+        streams[place].limitReason = limit == rungs.count - 1 && demand.isShown ? .best : demand.reason
+    }
+
+    package mutating func truncate(to count: Int) {
+        if streams.count > count { streams.removeLast(streams.count - count) }
+    }
+
     package var givenBitsPerSecond: Double { streams.reduce(0) { $0 + $1.cost } }
 
     /// true when any stream's target changed.
@@ -96,7 +123,7 @@ package struct LayerAllocator: Sendable {
             }
         }
         setGoals(audio: audio)
-        return explain()
+        return explain(isOpen: estimate == .infinity)
     }
 
     /// Rungs are measured anew all the time: the given one is found again by its target.
@@ -104,7 +131,9 @@ package struct LayerAllocator: Sendable {
         for index in streams.indices {
             let stream = streams[index]
             var given = -1
-            if !stream.target.isPaused {
+            if stream.target == .highest {
+                given = stream.rungs.count - 1
+            } else if !stream.target.isPaused {
                 for (rung, layer) in stream.rungs.enumerated() where layer.target == stream.target { given = rung }
                 if given < 0 {
                     // It is gone, or a better one has become cheaper.
@@ -184,7 +213,7 @@ package struct LayerAllocator: Sendable {
         nextBitsPerSecond = step == .infinity ? 0 : (given + step) / headroom
     }
 
-    private mutating func explain() -> Bool {
+    private mutating func explain(isOpen: Bool) -> Bool {
         var hasChanged = false
         for index in streams.indices {
             let stream = streams[index]
@@ -196,6 +225,10 @@ package struct LayerAllocator: Sendable {
             } else if stream.rungs.isEmpty {
                 target = .highest
                 reason = .publisher
+            } else if isOpen, stream.given == stream.rungs.count - 1, stream.limitReason == .best {
+                // As long as nothing is short, whatever the publisher's best may become.
+                target = .highest
+                reason = .best
             } else if stream.given < 0 {
                 target = .none
                 reason = .bandwidth

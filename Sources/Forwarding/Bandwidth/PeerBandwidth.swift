@@ -17,16 +17,23 @@ package struct PeerBandwidth: ~Copyable {
         case maximumBitrate
     }
 
-    package static let start = 1_000_000.0
+    package static let start = 2_000_000.0
     package static let smallest = 40_000.0
     /// A receiver that negotiated feedback and gives none within this is not held back.
-    package static let silence: UInt64 = 3_000_000_000
+    package static let silence: UInt64 = 1_000_000_000
     /// Feedback that stops after it came: the path, or the way back, is gone.
     package static let lostFeedback: UInt64 = 1_000_000_000
     /// IPv4, UDP and the SRTP tag: the path carries them as well.
     package static let overhead = 44
     /// More messages than this within a second are not read; browsers send twenty.
     package static let feedbackLimit = 200
+    /// The first estimates may take this long.
+    static let longestStart: UInt64 = 1_500_000_000
+    static let replaySeconds = 0.25
+    static let queueSeconds = 0.5
+    static let smallestQueue = 60_000
+    /// The estimate needs not to be far above what would be sent.
+    static let enough = 1.15
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.06
     static let fullQueue = 0.04
@@ -66,6 +73,8 @@ package struct PeerBandwidth: ~Copyable {
     private var window = Int.max
     private var maximumBitrate: Double?
     private var hasGivenUp = false
+    private var goal = 0.0
+    package private(set) var isStarting = false
 
     package init() {}
 
@@ -75,12 +84,29 @@ package struct PeerBandwidth: ~Copyable {
         self.source = source
         switch source {
         case .nothing, .maximumBitrate: estimate = .infinity
-        case .transportFeedback: estimate = PeerBandwidth.start
+        case .transportFeedback:
+            estimate = PeerBandwidth.start
+            isStarting = true
         }
         updatePace(queuedBytes: 0)
     }
 
     package var isOpen: Bool { estimate == .infinity }
+
+    /// What streams are allotted by. A receiver that has just come gets everything, at the pace that probes have shown so
+    /// far, until one of them fails or the path queues: on a good network nobody starts with a small picture.
+    package var budget: Double { isStarting ? .infinity : estimate }
+
+    /// More packets than this of the past are not sent to catch up.
+    package var largestReplay: UInt32 {
+        guard !isOpen, !isStarting else { return .max }
+        return UInt32(estimate / 8 * PeerBandwidth.replaySeconds / 1200)
+    }
+
+    /// So much video waits here that what comes out is old: better to begin anew from a key frame.
+    package func isOverfull(queuedBytes: Int) -> Bool {
+        !isOpen && feedbackCount > 0 && queuedBytes > max(PeerBandwidth.smallestQueue, Int(estimate / 8 * PeerBandwidth.queueSeconds))
+    }
 
     /// Not while a probe is under way, right after one that leads on, or while the path is full.
     package func mayStepUp(now: UInt64) -> Bool {
@@ -120,6 +146,8 @@ package struct PeerBandwidth: ~Copyable {
         guard let cluster = probing.cluster, history.bytesInFlight <= window else { return 0 }
         return cluster.due(now: now)
     }
+
+    package mutating func cancelProbe(now: UInt64) { probing.postpone(now: now) }
 
     // MARK: - In
 
@@ -225,8 +253,11 @@ package struct PeerBandwidth: ~Copyable {
         let decreased = control.update(
             use, acknowledged: acknowledged.bitsPerSecond,
             arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
-            roundTrip: roundTrip, now: now)
-        if decreased { decreases &+= 1 }
+            roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
+        if decreased {
+            decreases &+= 1
+            isStarting = false
+        }
         if let probed, !decreased {
             control.raise(to: probed, now: now)
             loss.raise(to: probed)
@@ -257,17 +288,25 @@ package struct PeerBandwidth: ~Copyable {
     /// Ten times a second and after feedback. `goal` is what would be sent if the path carried it.
     package mutating func tick(goal: Double, queuedBytes: Int, now: UInt64) {
         guard source != .nothing else { return }
+        self.goal = goal
         if source == .transportFeedback {
             history.expire(now: now)
             watchSilence(now: now)
             if estimate != .infinity {
                 limit.update(estimate: estimate, now: now)
+                watchStart(now: now)
                 probing.start(
                     goal: goal, estimate: estimate, use: trend.use, recentLoss: loss.recentLoss - loss.inherent,
                     queueing: queueing, now: now)
             }
         }
         updatePace(queuedBytes: queuedBytes)
+    }
+
+    private mutating func watchStart(now: UInt64) {
+        guard isStarting, let firstSent, feedbackCount > 0 else { return }
+        let isSatisfied = goal > 0 && estimate >= goal
+        if isSatisfied || probing.failures > 0 || now &- firstSent > PeerBandwidth.longestStart { isStarting = false }
     }
 
     private mutating func watchSilence(now: UInt64) {
@@ -280,6 +319,7 @@ package struct PeerBandwidth: ~Copyable {
             estimate = max(PeerBandwidth.smallest, estimate / 2)
         } else if let firstSent, now &- firstSent > PeerBandwidth.silence, !hasGivenUp {
             hasGivenUp = true
+            isStarting = false
             estimate = maximumBitrate ?? .infinity
         }
     }
@@ -302,7 +342,7 @@ package struct PeerBandwidth: ~Copyable {
         }
         let seconds = smallestRoundTrip.value + 1.2 * feedbackInterval + PeerBandwidth.toleratedQueue
         window = max(6000, Int(estimate / 8 * seconds))
-        if let cluster = probing.cluster { window += Int(cluster.bitsPerSecond / 8 * (seconds + Probing.duration)) }
+        if let cluster = probing.cluster { window += cluster.wantedBytes }
     }
 }
 

@@ -4,10 +4,11 @@
 /// some milliseconds of queue into somebody's network. After libwebrtc's probe controller (factors of the first probes
 /// and of those after a success, one second for a result) and LiveKit's regulator (waiting longer after failures).
 package struct Probing: Sendable {
-    static let firstFactor = 3.0
+    static let firstFactor = 4.0
     static let factor = 2.0
     /// Share of a probe's rate that counts as success.
     static let success = 0.7
+    static let leap = 1.4
     static let duration = 0.025
     static let smallestBytes = 6000
     static let interval: UInt64 = 2_000_000_000
@@ -48,14 +49,14 @@ package struct Probing: Sendable {
         guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queueing < 0.03,
             isFirst || recentLoss < 0.05
         else { return }
-        let rate = min(goal * 1.1, estimate * (isFirst ? Probing.firstFactor : Probing.factor))
-        begin(rate, now: now)
+        let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
+        begin(rate, estimate: estimate, now: now)
     }
 
-    private mutating func begin(_ rate: Double, now: UInt64) {
+    private mutating func begin(_ rate: Double, estimate: Double, now: UInt64) {
         if now &- lastSuccess >= Probing.leadsOn || lastSuccess == 0 { chainStartedAt = now }
         let bytes = max(Int(rate / 8 * Probing.duration), Probing.smallestBytes)
-        cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, wantedBytes: bytes, now: now)
+        cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, estimate: estimate, wantedBytes: bytes, now: now)
         nextID = nextID == 255 ? 1 : nextID + 1
         count += 1
     }
@@ -81,8 +82,10 @@ package struct Probing: Sendable {
         lastResult = now
         if rate >= current.bitsPerSecond * Probing.success {
             wait = Probing.interval
-            notBefore = now
-            lastSuccess = now
+            // What was only a little more than the estimate is no hint of much more.
+            let isLeap = current.bitsPerSecond >= current.estimate * Probing.leap
+            notBefore = isLeap ? now : now &+ Probing.interval
+            lastSuccess = isLeap ? now : 0
         } else {
             failed(now: now)
         }

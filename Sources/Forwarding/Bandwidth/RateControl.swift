@@ -65,7 +65,8 @@ package struct RateControl: Sendable {
 
     /// true when the rate was decreased. `arriving` is what the bottleneck carries at this moment, where that is known.
     package mutating func update(
-        _ use: PathUse, acknowledged: Double?, arriving: Double?, isLimited: Bool, roundTrip: Double, now: UInt64
+        _ use: PathUse, acknowledged: Double?, arriving: Double?, isLimited: Bool, roundTrip: Double,
+        ceiling: Double, now: UInt64
     ) -> Bool {
         switch use {
         case .over:
@@ -79,13 +80,15 @@ package struct RateControl: Sendable {
                 phase = .increase
                 lastChange = now
             } else {
-                grow(acknowledged: acknowledged, isLimited: isLimited, roundTrip: roundTrip, now: now)
+                grow(acknowledged: acknowledged, isLimited: isLimited, roundTrip: roundTrip, ceiling: ceiling, now: now)
             }
         }
         return false
     }
 
-    private mutating func grow(acknowledged: Double?, isLimited: Bool, roundTrip: Double, now: UInt64) {
+    private mutating func grow(
+        acknowledged: Double?, isLimited: Bool, roundTrip: Double, ceiling: Double, now: UInt64
+    ) {
         let elapsed = min(1, Double(now &- (lastChange ?? now)) / 1e9)
         lastChange = now
         // Nothing is learnt about a path that is not filled.
@@ -101,7 +104,7 @@ package struct RateControl: Sendable {
         if let acknowledged {
             raised = min(raised, max(bitsPerSecond, RateControl.largestLead * acknowledged + RateControl.leadOffset))
         }
-        bitsPerSecond = raised
+        bitsPerSecond = max(bitsPerSecond, min(raised, ceiling))
     }
 
     private mutating func reduce(

@@ -79,6 +79,7 @@ extension Forwarder {
             let highest = encoding.pointee.unwrapper.highest,
             now &- encoding.pointee.cached.arrivedAt <= CachedKeyFrame.longestAge,
             highest &- first < UInt32(truncatingIfNeeded: encoding.pointee.history.entryCapacity),
+            highest &- first <= peers[stream.pointee.peer].pointee.bandwidth.largestReplay,
             let start = encoding.pointee.history.find(first), start.pointee.codec == stream.pointee.codec,
             let end = endOfPicture(encodingID, from: first, to: highest)
         else { return .nothing }
