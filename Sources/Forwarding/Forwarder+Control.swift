@@ -105,8 +105,9 @@ extension Forwarder {
         if !isSame {
             detach(streamID)
             track.pointee.receivers.append(streamID)
+            noteJoin(track, now: now)
             stream.pointee.track = trackID
-            stream.pointee.target = track.pointee.best
+            retarget(streamID, now: now)
         }
         stream.pointee.codec = codec
         stream.pointee.payloadType = payloadType
@@ -121,6 +122,7 @@ extension Forwarder {
         if let track = tracks.find(stream.pointee.track) { track.pointee.receivers.removeAll { $0 == streamID } }
         stream.pointee.track = -1
         stream.pointee.current = -1
+        stream.pointee.shown = nil
         stream.pointee.target = -1
         // What was sent of the old source is not for this receiver any more.
         stream.pointee.sent.removeAll()
@@ -156,7 +158,11 @@ extension Forwarder {
             let encoding = encodings.find(stream.pointee.target),
             let track = tracks.find(stream.pointee.track), !track.pointee.isMuted
         else { return }
-        encoding.pointee.keyFrameRequester.request(now: now)
+        switch startFromCache(streamID, encoding: stream.pointee.target, now: now) {
+        case .live: return
+        case .picture: encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+        case .nothing: encoding.pointee.keyFrameRequester.request(now: now)
+        }
         wakeFastTick(now: now)
     }
 
@@ -173,13 +179,12 @@ extension Forwarder {
         }
     }
 
-    /// Every receiver of the track gets this encoding, from its next key frame on.
+    /// Every receiver that wants the best gets this encoding, from its next key frame on.
     mutating func choose(_ encodingID: Int32, forTrack id: Int32, now: UInt64) {
         let track = tracks[id]
         track.pointee.best = encodingID
         for stream in track.pointee.receivers {
-            streams[stream].pointee.target = encodingID
-            requestKeyFrame(for: stream, now: now)
+            retarget(stream, now: now)
         }
     }
 }

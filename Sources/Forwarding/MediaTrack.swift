@@ -9,6 +9,9 @@ package struct MediaTrack: ~Copyable {
     package var codec: CodecKind
     package var payloadType: UInt8
     package var isMuted: Bool
+    package var role: StreamRole
+    /// Its layers as receivers climb them, measured anew twice a second.
+    package var ladder: [MeasuredLayer] = []
     /// Under which number a recorder knows it; 0 while none does.
     package var recorderTrack: UInt32 = 0
     /// Where its owner keeps the recorder.
@@ -38,8 +41,10 @@ package struct MediaTrack: ~Copyable {
 
     package init(
         peer: Int32, room: Int32, isVideo: Bool, codec: CodecKind, payloadType: UInt8, isMuted: Bool, usesNack: Bool,
-        usesPictureLoss: Bool, usesFullIntra: Bool
+        usesPictureLoss: Bool, usesFullIntra: Bool,
+        role: StreamRole? = nil
     ) {
+        self.role = role ?? (isVideo ? .camera : .audio)
         self.peer = peer
         self.room = room
         self.isVideo = isVideo

@@ -34,11 +34,17 @@ package struct ReceiverStream: ~Copyable {
     package var isShared = false
     package var isPinned = false
     /// What the page shows of it, and the largest layer that is of use for that.
-    package var demand = ViewDemand.unknown
-    package var keepsResolution = false
+    package var view = ViewDemand.unknown
     package var useful = UsefulLayer.everything
     /// By whoever allots bandwidth and knows what the page shows.
     package var wantedLayer = LayerTarget.highest
+    /// Why it is that one.
+    package var reason = LayerReason.best
+    /// The same for whoever allots bandwidth.
+    package var demand = StreamDemand()
+    package var layers = LayerSelector()
+    /// The key frame that was shown alone, while the next one is waited for: its encoding's stamp and its place.
+    package var shown: (stamp: UInt32, sequence: UInt32)?
 
     // Written by every packet.
     package var rewriter: StreamRewriter
@@ -85,5 +91,7 @@ package struct ReceiverStream: ~Copyable {
         for index in 0..<Int(midLength) { place.storeBytes(of: mid[index], toByteOffset: index, as: UInt8.self) }
     }
 
-    package var awaitsKeyFrame: Bool { isVideo && track >= 0 && target >= 0 && current != target }
+    package var awaitsKeyFrame: Bool {
+        isVideo && track >= 0 && target >= 0 && (current != target || layers.awaitsKeyFrame)
+    }
 }

@@ -7,13 +7,13 @@ package struct RewrittenPacket: Sendable, Equatable {
     package var pictureID: UInt16
     package var temporalIndex: UInt8
     package var keyIndex: UInt8
+    /// Of the dependency descriptor.
+    package var frameNumber: UInt16
 }
 
 /// Offsets from the source's numbers to the receiver's. A switch of source chooses new offsets such that the receiver's
 /// numbers go on; packets of the new source from before the switch have no number and are not forwarded.
 package struct StreamRewriter: Sendable {
-    private static let remembered = 16
-
     // What the receiver has seen.
     package private(set) var hasStarted = false
     private var highestOut: UInt32
@@ -23,18 +23,20 @@ package struct StreamRewriter: Sendable {
     private var lastPictureID: UInt16
     private var lastTemporalIndex: UInt8
     private var lastKeyIndex: UInt8 = 0
+    private var lastFrameNumber: UInt16
 
     // How the present source is mapped.
-    private var offset: UInt32 = 0
-    private var base: UInt32 = 0
-    private var highestSource: UInt32 = 0
+    private var sequences = NumberLine()
+    /// VP8 and VP9. VP8's receivers wait for a picture whose number is missing, so left-out pictures leave no gap; VP9's
+    /// count by distances, so that its numbers are only moved.
+    private var pictures = NumberLine()
     package private(set) var timestampOffset: UInt32 = 0
-    private var pictureOffset: UInt16 = 0
     private var temporalOffset: UInt8 = 0
     private var keyOffset: UInt8 = 0
-    /// Sources' sequence numbers that were left out, newest last, and how many of them are still remembered.
-    private var skipped = InlineArray<16, UInt32>(repeating: 0)
-    private var skippedCount = 0
+    private var frameOffset: UInt16 = 0
+    /// How far the present source's timestamps run ahead of the sender's clock, because a picture had to be later than
+    /// the one before it: made up for at the next switch, so that these small errors do not add up.
+    private var lead: UInt32 = 0
 
     /// Starts anywhere: a seed from the caller keeps tests repeatable and the wire unpredictable (RFC 3550 §5.1).
     package init(seed: UInt64) {
@@ -43,6 +45,7 @@ package struct StreamRewriter: Sendable {
         lastTimestamp = UInt32(truncatingIfNeeded: seed >> 16)
         lastPictureID = UInt16(truncatingIfNeeded: seed >> 48) & 0x7FFF
         lastTemporalIndex = UInt8(truncatingIfNeeded: seed >> 40)
+        lastFrameNumber = UInt16(truncatingIfNeeded: seed >> 32)
     }
 
     package var lastSequence: UInt16 { UInt16(truncatingIfNeeded: highestOut) }
@@ -54,10 +57,7 @@ package struct StreamRewriter: Sendable {
     package mutating func switchSource(at entry: HistoryEntry, now: UInt64, clockRate: UInt32, preferred: UInt32?) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
         let step: UInt32 = hasStarted && !lastMarker && !entry.codec.isAudio ? 2 : 1
-        offset = highestOut &+ step &- entry.sequence
-        base = entry.sequence
-        highestSource = entry.sequence &- 1
-        skippedCount = 0
+        sequences.start(at: entry.sequence, as: highestOut &+ step)
         if hasStarted {
             // A hundredth of a second: two pictures never share a time, and one never goes back. A packet of sound lasts.
             let shortest = clockRate / (entry.codec.isAudio ? 50 : 100)
@@ -66,20 +66,53 @@ package struct StreamRewriter: Sendable {
         } else {
             timestampOffset = lastTimestamp &- entry.timestamp
         }
-        pictureOffset = (lastPictureID &+ 1) &- entry.pictureID
+        pictures.start(at: entry.layers.frame, as: UInt32(lastPictureID) &+ 1)
         temporalOffset = (lastTemporalIndex &+ 1) &- entry.temporalIndex
         keyOffset = (lastKeyIndex &+ 1) &- entry.keyIndex
+        frameOffset = (lastFrameNumber &+ 1) &- entry.layers.frameNumber
     }
 
-    private func continued(now: UInt64, clockRate: UInt32, shortest: UInt32, preferred: UInt32?) -> UInt32 {
+    /// From `entry` on, packets of another source are sent later than they were due, up to the one with timestamp
+    /// `newest`, which is due now. They are shown as fast as they can be decoded: `pictures` of them lie a hundredth of a
+    /// second apart, or closer where time is short. nil when there is no time at all between the last packet and this one.
+    ///
+    /// - Returns: the timestamp of the first picture, and the distance to the next.
+    package mutating func replaySource(
+        at entry: HistoryEntry, newest: UInt32, pictures count: UInt32, now: UInt64, clockRate: UInt32
+    ) -> (first: UInt32, step: UInt32)? {
+        let last = lastTimestamp
+        let before = self
+        switchSource(at: entry, now: now, clockRate: clockRate, preferred: nil)
+        let live = entry.timestamp &+ timestampOffset
+        var step = clockRate / 100
+        if hasStarted {
+            step = min(step, (live &- last &- 1) / max(count, 1))
+            guard step > 0 else {
+                self = before
+                return nil
+            }
+        }
+        timestampOffset = live &- newest
+        return (live &- step &* (count &- 1), step)
+    }
+
+    private mutating func continued(
+        now: UInt64, clockRate: UInt32, shortest: UInt32, preferred: UInt32?
+    ) -> UInt32 {
         let elapsed = now > lastTime ? now - lastTime : 0
         let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
         let expected = lastTimestamp &+ max(ticks, 1)
         let smallest = lastTimestamp &+ shortest
-        guard let preferred else { return later(expected, smallest) }
-        let deviation = Int64(Int32(bitPattern: preferred &- expected))
-        let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
-        return later(isBelievable ? preferred : expected, smallest)
+        let mapped = preferred.map { $0 &- lead }
+        lead = 0
+        guard let mapped else { return later(expected, smallest) }
+        let deviation = Int64(Int32(bitPattern: mapped &- expected))
+        guard deviation > -Int64(clockRate) / 2, deviation < Int64(clockRate) * 2 else {
+            return later(expected, smallest)
+        }
+        let chosen = later(mapped, smallest)
+        lead = chosen &- mapped
+        return chosen
     }
 
     private func later(_ first: UInt32, _ second: UInt32) -> UInt32 {
@@ -89,57 +122,53 @@ package struct StreamRewriter: Sendable {
     /// Leaves out a packet of the present source without a gap. false when it comes too late for that: then its number
     /// is already free, and something has to be sent in its place.
     package mutating func skip(_ sequence: UInt32) -> Bool {
-        guard hasStarted, Int32(bitPattern: sequence &- highestSource) > 0 else { return false }
-        highestSource = sequence
-        offset &-= 1
-        if skippedCount == StreamRewriter.remembered {
-            for index in 1..<StreamRewriter.remembered { skipped[index - 1] = skipped[index] }
-            skippedCount -= 1
-        }
-        skipped[skippedCount] = sequence
-        skippedCount += 1
-        return true
+        hasStarted && sequences.skip(sequence)
+    }
+
+    /// Leaves out a VP8 picture. Where later ones have gone before it, its number stays free.
+    package mutating func skipPicture(_ picture: UInt32) {
+        if hasStarted { _ = pictures.skip(picture) }
     }
 
     /// nil for packets from before the switch, left out, or too old to know their number.
-    package mutating func rewrite(_ entry: UnsafePointer<HistoryEntry>, now: UInt64) -> RewrittenPacket? {
+    ///
+    /// - Parameters:
+    ///   - timestamp: what a packet that is sent later than it was due says instead of its own
+    ///   - endsPicture: the packet gets the marker that its source put on a later one
+    package mutating func rewrite(
+        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, timestamp given: UInt32? = nil, endsPicture: Bool = false
+    ) -> RewrittenPacket? {
         let source = entry.pointee.sequence
-        guard Int32(bitPattern: source &- base) >= 0 else { return nil }
-        var out = source &+ offset
-        let isNewest = Int32(bitPattern: source &- highestSource) > 0
-        if !isNewest, skippedCount > 0 {
-            guard let back = skippedAfter(source) else { return nil }
-            out &+= back
+        guard let out = sequences.map(source) else { return nil }
+        let isNewest = sequences.isNewest(source)
+        let timestamp = given ?? (entry.pointee.timestamp &+ timestampOffset)
+        let hasPicture = entry.pointee.flags.contains(.hasPictureID)
+        var picture: UInt32 = 0
+        if hasPicture {
+            guard let mapped = pictures.map(entry.pointee.layers.frame) else { return nil }
+            picture = mapped
         }
-        let timestamp = entry.pointee.timestamp &+ timestampOffset
         let packet = RewrittenPacket(
             sequence: UInt16(truncatingIfNeeded: out), timestamp: timestamp,
-            pictureID: (entry.pointee.pictureID &+ pictureOffset) & 0x7FFF,
+            pictureID: UInt16(truncatingIfNeeded: picture) & 0x7FFF,
             temporalIndex: entry.pointee.temporalIndex &+ temporalOffset,
-            keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F)
+            keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F,
+            frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
         if isNewest {
-            highestSource = source
+            sequences.advance(to: source)
             highestOut = out
-            lastMarker = entry.pointee.flags.contains(.marker)
+            lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
             lastTimestamp = timestamp
             lastTime = now
-            if entry.pointee.flags.contains(.hasPictureID) { lastPictureID = packet.pictureID }
+            if hasPicture {
+                if pictures.isNewest(entry.pointee.layers.frame) { pictures.advance(to: entry.pointee.layers.frame) }
+                lastPictureID = packet.pictureID
+            }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }
             if entry.pointee.flags.contains(.hasKeyIndex) { lastKeyIndex = packet.keyIndex }
+            if entry.pointee.layers.flags.contains(.hasDescriptor) { lastFrameNumber = packet.frameNumber }
         }
         hasStarted = true
         return packet
-    }
-
-    /// How many left-out packets come after this one; nil when it is itself left out or older than what is remembered.
-    private func skippedAfter(_ sequence: UInt32) -> UInt32? {
-        var count: UInt32 = 0
-        for index in 0..<skippedCount {
-            let difference = Int32(bitPattern: skipped[index] &- sequence)
-            if difference == 0 { return nil }
-            if difference > 0 { count += 1 }
-        }
-        if count == skippedCount, skippedCount == StreamRewriter.remembered { return nil }
-        return count
     }
 }

@@ -82,7 +82,7 @@ struct DemandTests {
         send(key: true)
         send()
         #expect(world.takePackets(receiver.peer).count == 2)
-        world.forwarder.setDemand(.hidden, of: receiver.stream, role: .camera, now: world.now)
+        world.forwarder.setView(.hidden, of: receiver.stream, now: world.now)
         _ = world.keyFrameRequests()
         for _ in 0..<20 {
             send()
@@ -91,7 +91,7 @@ struct DemandTests {
         send(key: true)
         #expect(world.takePackets(receiver.peer).isEmpty)
         #expect(world.keyFrameRequests().isEmpty)
-        world.forwarder.setDemand(.shown(width: 640, height: 360), of: receiver.stream, role: .camera, now: world.now)
+        world.forwarder.setView(.shown(width: 640, height: 360), of: receiver.stream, now: world.now)
         world.pass(10)
         #expect(world.keyFrameRequests() == [1])
         send()
@@ -121,7 +121,7 @@ struct DemandTests {
         world.forwarder.tracks[world.track].pointee.encodings.append(0)
         world.forwarder.encodings[0].pointee.width = 1280
         world.forwarder.encodings[0].pointee.height = 720
-        world.forwarder.setDemand(.shown(width: 320, height: 180), of: receiver.stream, role: .camera, now: world.now)
+        world.forwarder.setView(.shown(width: 320, height: 180), of: receiver.stream, now: world.now)
         world.pass(5200)
         #expect(told() == [1])
         // A recording wants everything.

@@ -3,6 +3,7 @@
 /// One video stream of a receiver, and what was decided for it.
 package struct AllottedStream: Sendable {
     package let id: Int32
+    package let track: Int32
     package let role: StreamRole
     /// From the cheapest to the best; empty while nothing flows.
     package var rungs: [MeasuredLayer]
@@ -21,9 +22,11 @@ package struct AllottedStream: Sendable {
     var switches = 0
 
     package init(
-        id: Int32, role: StreamRole, rungs: [MeasuredLayer], limit: Int? = nil, limitReason: LayerReason = .best
+        id: Int32, track: Int32 = -1, role: StreamRole, rungs: [MeasuredLayer], limit: Int? = nil,
+        limitReason: LayerReason = .best
     ) {
         self.id = id
+        self.track = track
         self.role = role
         self.rungs = rungs
         self.limit = limit ?? rungs.count - 1
@@ -51,6 +54,8 @@ package struct LayerAllocator: Sendable {
     package static let usableForSteps = 0.9
     package static let rest: UInt64 = 10_000_000_000
     package static let newPath = 1.4
+    /// Of the estimate, what steps up may add in one decision.
+    package static let largestBurst = 0.2
     /// Share of the budget that the smallest layers of faces may take from what is clinical.
     package static let shareOfFaces = 0.2
 
@@ -61,6 +66,30 @@ package struct LayerAllocator: Sendable {
     private var plan: [Int] = []
 
     package init() {}
+
+    /// What a probe is to show.
+    package func goal(afterFailure: Bool) -> Double { afterFailure ? nextBitsPerSecond : idealBitsPerSecond }
+
+    /// What is known of a stream at this moment; what was decided for it before stands.
+    package mutating func set(
+        _ place: Int, id: Int32, track: Int32, role: StreamRole, rungs: [MeasuredLayer], demand: StreamDemand
+    ) {
+        if let known = streams[min(place, streams.count)...].firstIndex(where: { $0.id == id }),
+            streams[known].track == track, streams[known].role == role
+        {
+            if known != place { streams.swapAt(known, place) }
+        } else {
+            streams.insert(AllottedStream(id: id, track: track, role: role, rungs: []), at: min(place, streams.count))
+        }
+        let limit = demand.limit(rungs)
+        streams[place].rungs = rungs
+        streams[place].limit = limit
+        streams[place].limitReason = limit == rungs.count - 1 && demand.isShown ? .best : demand.reason
+    }
+
+    package mutating func truncate(to count: Int) {
+        if streams.count > count { streams.removeLast(streams.count - count) }
+    }
 
     package var givenBitsPerSecond: Double { streams.reduce(0) { $0 + $1.cost } }
 
@@ -80,17 +109,21 @@ package struct LayerAllocator: Sendable {
         }
         if mayStepUp || estimate == .infinity {
             makePlan(budget: max(0, estimate * LayerAllocator.usableForSteps - audio))
+            // Each step up brings a key frame; not all of them at once.
+            var burst = 0.0
             for index in streams.indices where plan[index] > streams[index].given {
+                guard burst == 0 || burst < estimate * LayerAllocator.largestBurst else { break }
                 let stream = streams[index]
                 let hasRested = now &- stream.switchedAt >= LayerAllocator.rest || stream.switches == 0
                 guard hasRested || estimate >= stream.estimateAtSwitch * LayerAllocator.newPath else { continue }
                 let added = stream.rungs[plan[index]].bitsPerSecond - stream.cost
                 guard givenBitsPerSecond + added <= usable * LayerAllocator.usable else { continue }
+                burst += added
                 give(plan[index], to: index, estimate, now: now)
             }
         }
         setGoals(audio: audio)
-        return explain()
+        return explain(isOpen: estimate == .infinity)
     }
 
     /// Rungs are measured anew all the time: the given one is found again by its target.
@@ -98,7 +131,9 @@ package struct LayerAllocator: Sendable {
         for index in streams.indices {
             let stream = streams[index]
             var given = -1
-            if !stream.target.isPaused {
+            if stream.target == .highest {
+                given = stream.rungs.count - 1
+            } else if !stream.target.isPaused {
                 for (rung, layer) in stream.rungs.enumerated() where layer.target == stream.target { given = rung }
                 if given < 0 {
                     // It is gone, or a better one has become cheaper.
@@ -178,7 +213,7 @@ package struct LayerAllocator: Sendable {
         nextBitsPerSecond = step == .infinity ? 0 : (given + step) / headroom
     }
 
-    private mutating func explain() -> Bool {
+    private mutating func explain(isOpen: Bool) -> Bool {
         var hasChanged = false
         for index in streams.indices {
             let stream = streams[index]
@@ -190,6 +225,10 @@ package struct LayerAllocator: Sendable {
             } else if stream.rungs.isEmpty {
                 target = .highest
                 reason = .publisher
+            } else if isOpen, stream.given == stream.rungs.count - 1, stream.limitReason == .best {
+                // As long as nothing is short, whatever the publisher's best may become.
+                target = .highest
+                reason = .best
             } else if stream.given < 0 {
                 target = .none
                 reason = .bandwidth

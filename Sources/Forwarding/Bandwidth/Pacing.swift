@@ -7,6 +7,8 @@ package struct Pacing: Sendable {
     package static let slot: UInt64 = 5_000_000
     /// Over the estimate, so that a key frame is through within a few frames' time (2.5 is libwebrtc's).
     static let factor = 2.5
+    /// Where the bottleneck has been met: what leaves faster than it carries waits there instead of here.
+    static let factorNearCapacity = 1.25
     /// While the path's queue is to empty.
     static let factorWhenFull = 0.9
     /// What waits longer than this raises the rate.

@@ -17,19 +17,28 @@ package struct PeerBandwidth: ~Copyable {
         case maximumBitrate
     }
 
-    package static let start = 1_000_000.0
+    package static let start = 2_000_000.0
     package static let smallest = 40_000.0
     /// A receiver that negotiated feedback and gives none within this is not held back.
-    package static let silence: UInt64 = 3_000_000_000
+    package static let silence: UInt64 = 1_000_000_000
     /// Feedback that stops after it came: the path, or the way back, is gone.
     package static let lostFeedback: UInt64 = 1_000_000_000
     /// IPv4, UDP and the SRTP tag: the path carries them as well.
     package static let overhead = 44
     /// More messages than this within a second are not read; browsers send twenty.
     package static let feedbackLimit = 200
+    /// The first estimates may take this long.
+    static let longestStart: UInt64 = 1_500_000_000
+    static let replaySeconds = 0.25
+    static let queueSeconds = 0.5
+    static let smallestQueue = 60_000
+    /// The estimate needs not to be far above what would be sent.
+    static let enough = 1.15
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.06
     static let fullQueue = 0.04
+    /// With more waiting than this, arrivals show the bottleneck's own rate.
+    static let filled = 0.03
 
     package private(set) var source = Source.nothing
     /// Bits per second; infinite while nothing is known of the path.
@@ -46,6 +55,7 @@ package struct PeerBandwidth: ~Copyable {
     package private(set) var history = SendHistory()
     package private(set) var trend = DelayTrend()
     package private(set) var acknowledged = AcknowledgedRate()
+    private var recent = RecentArrivals()
     package private(set) var control = RateControl(start: PeerBandwidth.start)
     package private(set) var loss = LossBound()
     package private(set) var limit = ApplicationLimit()
@@ -63,6 +73,8 @@ package struct PeerBandwidth: ~Copyable {
     private var window = Int.max
     private var maximumBitrate: Double?
     private var hasGivenUp = false
+    private var goal = 0.0
+    package private(set) var isStarting = false
 
     package init() {}
 
@@ -72,12 +84,34 @@ package struct PeerBandwidth: ~Copyable {
         self.source = source
         switch source {
         case .nothing, .maximumBitrate: estimate = .infinity
-        case .transportFeedback: estimate = PeerBandwidth.start
+        case .transportFeedback:
+            estimate = PeerBandwidth.start
+            isStarting = true
         }
         updatePace(queuedBytes: 0)
     }
 
     package var isOpen: Bool { estimate == .infinity }
+
+    /// What streams are allotted by. A receiver that has just come gets everything, at the pace that probes have shown so
+    /// far, until one of them fails or the path queues: on a good network nobody starts with a small picture.
+    package var budget: Double { isStarting ? .infinity : estimate }
+
+    /// More packets than this of the past are not sent to catch up.
+    package var largestReplay: UInt32 {
+        guard !isOpen, !isStarting else { return .max }
+        return UInt32(estimate / 8 * PeerBandwidth.replaySeconds / 1200)
+    }
+
+    /// So much video waits here that what comes out is old: better to begin anew from a key frame.
+    package func isOverfull(queuedBytes: Int) -> Bool {
+        !isOpen && feedbackCount > 0 && queuedBytes > max(PeerBandwidth.smallestQueue, Int(estimate / 8 * PeerBandwidth.queueSeconds))
+    }
+
+    /// Not while a probe is under way, right after one that leads on, or while the path is full.
+    package func mayStepUp(now: UInt64) -> Bool {
+        !probing.isUnderWay(now: now) && fullSince == nil && trend.use != .over
+    }
 
     // MARK: - Out
 
@@ -112,6 +146,8 @@ package struct PeerBandwidth: ~Copyable {
         guard let cluster = probing.cluster, history.bytesInFlight <= window else { return 0 }
         return cluster.due(now: now)
     }
+
+    package mutating func cancelProbe(now: UInt64) { probing.postpone(now: now) }
 
     // MARK: - In
 
@@ -165,6 +201,7 @@ package struct PeerBandwidth: ~Copyable {
             loss.note(packets: 1, lost: 0, bytes: bytes)
         }
         history.settle(packet, as: .acknowledged)
+        recent.add(bytes: bytes, arrival: arrival)
         acknowledged.add(bytes: bytes, arrival: arrival, isLimited: limit.isLimited)
         if let delta = groups.add(sentAt: packet.pointee.sentAt, arrival: arrival) { trend.add(delta) }
     }
@@ -206,13 +243,21 @@ package struct PeerBandwidth: ~Copyable {
         var use = trend.use
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
+        // So is the queue that a probe of ours has just made.
+        if use == .over, probing.isEcho(now: now, roundTrip: roundTrip + feedbackInterval), queueing < 0.1 {
+            use = .under
+        }
         // A queue that stands still has no slope, but is no reason to send more.
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond, latest: acknowledged.latest, isLimited: limit.isLimited,
-            roundTrip: roundTrip, now: now)
-        if decreased { decreases &+= 1 }
+            use, acknowledged: acknowledged.bitsPerSecond,
+            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
+            roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
+        if decreased {
+            decreases &+= 1
+            isStarting = false
+        }
         if let probed, !decreased {
             control.raise(to: probed, now: now)
             loss.raise(to: probed)
@@ -243,17 +288,25 @@ package struct PeerBandwidth: ~Copyable {
     /// Ten times a second and after feedback. `goal` is what would be sent if the path carried it.
     package mutating func tick(goal: Double, queuedBytes: Int, now: UInt64) {
         guard source != .nothing else { return }
+        self.goal = goal
         if source == .transportFeedback {
             history.expire(now: now)
             watchSilence(now: now)
             if estimate != .infinity {
                 limit.update(estimate: estimate, now: now)
+                watchStart(now: now)
                 probing.start(
                     goal: goal, estimate: estimate, use: trend.use, recentLoss: loss.recentLoss - loss.inherent,
                     queueing: queueing, now: now)
             }
         }
         updatePace(queuedBytes: queuedBytes)
+    }
+
+    private mutating func watchStart(now: UInt64) {
+        guard isStarting, let firstSent, feedbackCount > 0 else { return }
+        let isSatisfied = goal > 0 && estimate >= goal
+        if isSatisfied || probing.failures > 0 || now &- firstSent > PeerBandwidth.longestStart { isStarting = false }
     }
 
     private mutating func watchSilence(now: UInt64) {
@@ -266,6 +319,7 @@ package struct PeerBandwidth: ~Copyable {
             estimate = max(PeerBandwidth.smallest, estimate / 2)
         } else if let firstSent, now &- firstSent > PeerBandwidth.silence, !hasGivenUp {
             hasGivenUp = true
+            isStarting = false
             estimate = maximumBitrate ?? .infinity
         }
     }
@@ -276,7 +330,8 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let factor = fullSince == nil ? Pacing.factor : Pacing.factorWhenFull
+        let isNear = control.capacity.bitsPerSecond != nil
+        let factor = fullSince != nil ? Pacing.factorWhenFull : isNear ? Pacing.factorNearCapacity : Pacing.factor
         var rate = estimate / 8 * factor
         if fullSince == nil { rate = max(rate, Double(queuedBytes) / Pacing.longestWait) }
         if let cluster = probing.cluster, !cluster.isSent { rate = max(rate, cluster.bitsPerSecond / 8) }
@@ -285,9 +340,9 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let seconds = smallestRoundTrip.value + 1.5 * feedbackInterval + PeerBandwidth.toleratedQueue
+        let seconds = smallestRoundTrip.value + 1.2 * feedbackInterval + PeerBandwidth.toleratedQueue
         window = max(6000, Int(estimate / 8 * seconds))
-        if let cluster = probing.cluster { window += Int(cluster.bitsPerSecond / 8 * (seconds + Probing.duration)) }
+        if let cluster = probing.cluster { window += cluster.wantedBytes }
     }
 }
 

@@ -12,6 +12,8 @@ package struct ProbeCluster: Sendable {
 
     package let id: UInt8
     package let bitsPerSecond: Double
+    /// What was believed when it began.
+    package let estimate: Double
     package let startedAt: UInt64
     package let wantedBytes: Int
     /// When its result is given up.
@@ -29,9 +31,10 @@ package struct ProbeCluster: Sendable {
     private var lastArrival = Int64.min
     private var firstArrivalBytes = 0
 
-    package init(id: UInt8, bitsPerSecond: Double, wantedBytes: Int, now: UInt64) {
+    package init(id: UInt8, bitsPerSecond: Double, estimate: Double, wantedBytes: Int, now: UInt64) {
         self.id = id
         self.bitsPerSecond = bitsPerSecond
+        self.estimate = estimate
         self.wantedBytes = wantedBytes
         startedAt = now
         expiresAt = now &+ 1_000_000_000

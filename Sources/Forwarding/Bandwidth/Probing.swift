@@ -4,15 +4,17 @@
 /// some milliseconds of queue into somebody's network. After libwebrtc's probe controller (factors of the first probes
 /// and of those after a success, one second for a result) and LiveKit's regulator (waiting longer after failures).
 package struct Probing: Sendable {
-    static let firstFactor = 3.0
+    static let firstFactor = 4.0
     static let factor = 2.0
     /// Share of a probe's rate that counts as success.
     static let success = 0.7
+    static let leap = 1.4
     static let duration = 0.025
     static let smallestBytes = 6000
     static let interval: UInt64 = 2_000_000_000
     static let longestInterval: UInt64 = 5_000_000_000
-    static let resultTime: UInt64 = 1_000_000_000
+    static let leadsOn: UInt64 = 250_000_000
+    static let longestChain: UInt64 = 2_000_000_000
     /// Extra data for one probe, as time of the estimate: bounds the queue that a failure makes.
     static let largestQueue = 0.06
 
@@ -20,6 +22,9 @@ package struct Probing: Sendable {
     package private(set) var count = 0
     package private(set) var failures = 0
     private var nextID: UInt8 = 1
+    private var chainStartedAt: UInt64 = 0
+    private var lastSuccess: UInt64 = 0
+    private var lastResult: UInt64 = 0
     private var isFirst = true
     private var wait = Probing.interval
     private var notBefore: UInt64 = 0
@@ -27,8 +32,11 @@ package struct Probing: Sendable {
     package init() {}
 
     package var isSending: Bool { cluster.map { !$0.isSent } ?? false }
-    /// Results are awaited, or the last one leads on.
-    package var isUnderWay: Bool { cluster != nil }
+    /// A result is awaited, or the last one leads on. Not for ever: on a long path a chain of probes takes its time.
+    package func isUnderWay(now: UInt64) -> Bool {
+        guard now &- chainStartedAt < Probing.longestChain else { return false }
+        return cluster != nil || (now &- lastSuccess < Probing.leadsOn && lastSuccess > 0)
+    }
 
     /// Begins a probe when one is due. `goal` is what would be sent if the path carried it.
     package mutating func start(
@@ -41,13 +49,14 @@ package struct Probing: Sendable {
         guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queueing < 0.03,
             isFirst || recentLoss < 0.05
         else { return }
-        let rate = min(goal * 1.1, estimate * (isFirst ? Probing.firstFactor : Probing.factor))
-        begin(rate, now: now)
+        let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
+        begin(rate, estimate: estimate, now: now)
     }
 
-    private mutating func begin(_ rate: Double, now: UInt64) {
+    private mutating func begin(_ rate: Double, estimate: Double, now: UInt64) {
+        if now &- lastSuccess >= Probing.leadsOn || lastSuccess == 0 { chainStartedAt = now }
         let bytes = max(Int(rate / 8 * Probing.duration), Probing.smallestBytes)
-        cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, wantedBytes: bytes, now: now)
+        cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, estimate: estimate, wantedBytes: bytes, now: now)
         nextID = nextID == 255 ? 1 : nextID + 1
         count += 1
     }
@@ -59,15 +68,24 @@ package struct Probing: Sendable {
         }
     }
 
+    /// Whether a queue seen now may be that of a probe.
+    package func isEcho(now: UInt64, roundTrip: Double) -> Bool {
+        cluster != nil || (lastResult > 0 && now &- lastResult < UInt64(roundTrip * 1e9) &+ 100_000_000)
+    }
+
     /// A packet of a probe has arrived; the rate that is shown once enough of them have.
     package mutating func received(id: UInt8, bytes: Int, arrival: Int64, now: UInt64) -> Double? {
         guard let current = cluster, current.id == id else { return nil }
         guard let rate = cluster?.received(bytes: bytes, arrival: arrival) else { return nil }
         cluster = nil
         isFirst = false
+        lastResult = now
         if rate >= current.bitsPerSecond * Probing.success {
             wait = Probing.interval
-            notBefore = now
+            // What was only a little more than the estimate is no hint of much more.
+            let isLeap = current.bitsPerSecond >= current.estimate * Probing.leap
+            notBefore = isLeap ? now : now &+ Probing.interval
+            lastSuccess = isLeap ? now : 0
         } else {
             failed(now: now)
         }

@@ -63,14 +63,15 @@ package struct RateControl: Sendable {
 
     package mutating func lower(to rate: Double) { bitsPerSecond = min(bitsPerSecond, rate) }
 
-    /// true when the rate was decreased.
+    /// true when the rate was decreased. `arriving` is what the bottleneck carries at this moment, where that is known.
     package mutating func update(
-        _ use: PathUse, acknowledged: Double?, latest: Double?, isLimited: Bool, roundTrip: Double, now: UInt64
+        _ use: PathUse, acknowledged: Double?, arriving: Double?, isLimited: Bool, roundTrip: Double,
+        ceiling: Double, now: UInt64
     ) -> Bool {
         switch use {
         case .over:
             return reduce(
-                acknowledged: acknowledged, latest: latest, isLimited: isLimited, roundTrip: roundTrip, now: now)
+                acknowledged: acknowledged, arriving: arriving, isLimited: isLimited, roundTrip: roundTrip, now: now)
         case .under:
             phase = .hold
             lastChange = now
@@ -79,13 +80,15 @@ package struct RateControl: Sendable {
                 phase = .increase
                 lastChange = now
             } else {
-                grow(acknowledged: acknowledged, isLimited: isLimited, roundTrip: roundTrip, now: now)
+                grow(acknowledged: acknowledged, isLimited: isLimited, roundTrip: roundTrip, ceiling: ceiling, now: now)
             }
         }
         return false
     }
 
-    private mutating func grow(acknowledged: Double?, isLimited: Bool, roundTrip: Double, now: UInt64) {
+    private mutating func grow(
+        acknowledged: Double?, isLimited: Bool, roundTrip: Double, ceiling: Double, now: UInt64
+    ) {
         let elapsed = min(1, Double(now &- (lastChange ?? now)) / 1e9)
         lastChange = now
         // Nothing is learnt about a path that is not filled.
@@ -101,11 +104,11 @@ package struct RateControl: Sendable {
         if let acknowledged {
             raised = min(raised, max(bitsPerSecond, RateControl.largestLead * acknowledged + RateControl.leadOffset))
         }
-        bitsPerSecond = raised
+        bitsPerSecond = max(bitsPerSecond, min(raised, ceiling))
     }
 
     private mutating func reduce(
-        acknowledged: Double?, latest: Double?, isLimited: Bool, roundTrip: Double, now: UInt64
+        acknowledged: Double?, arriving: Double?, isLimited: Bool, roundTrip: Double, now: UInt64
     ) -> Bool {
         phase = .hold
         lastChange = now
@@ -113,11 +116,10 @@ package struct RateControl: Sendable {
         if let last = lastDecrease, now &- last < UInt64((min(roundTrip, 0.2) + 0.05) * 1e9) { return false }
         var reduced = bitsPerSecond * RateControl.decrease
         // What arrives is what the path carries only while it is filled.
-        if let acknowledged, !isLimited {
-            let arriving = min(acknowledged, latest ?? acknowledged)
-            reduced = min(RateControl.decrease * arriving, bitsPerSecond)
-            if acknowledged < capacity.lower { capacity.forget() }
-            capacity.note(arriving)
+        if let carried = arriving ?? (isLimited ? nil : acknowledged) {
+            reduced = min(RateControl.decrease * carried, bitsPerSecond)
+            if carried < capacity.lower { capacity.forget() }
+            capacity.note(carried)
         }
         lastDecrease = now
         bitsPerSecond = reduced

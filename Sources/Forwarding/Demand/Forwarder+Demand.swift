@@ -1,11 +1,9 @@
 // What receivers' pages show, carried on to their streams and to the publishers.
 
 extension Forwarder {
-    /// `role` is that of the track which the stream carries.
-    package mutating func setDemand(_ demand: ViewDemand, of streamID: Int32, role: StreamRole, now: UInt64) {
+    package mutating func setView(_ view: ViewDemand, of streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.isVideo else { return }
-        stream.pointee.demand = demand
-        stream.pointee.keepsResolution = role.keepsResolution
+        stream.pointee.view = view
         updateUseful(streamID, now: now)
         if tracks.contains(stream.pointee.track) { updatePublisher(stream.pointee.track, now: now) }
     }
@@ -14,7 +12,7 @@ extension Forwarder {
     mutating func runDemand(now: UInt64) {
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
-            guard let stream = streams.find(id), stream.pointee.isVideo, stream.pointee.demand != .unknown else {
+            guard let stream = streams.find(id), stream.pointee.isVideo, stream.pointee.view != .unknown else {
                 continue
             }
             updateUseful(id, now: now)
@@ -28,7 +26,6 @@ extension Forwarder {
 
     private mutating func updateUseful(_ streamID: Int32, now: UInt64) {
         let stream = streams[streamID]
-        let before = stream.pointee.useful
         guard let track = tracks.find(stream.pointee.track) else { return }
         var sizes = LayerSizes(count: track.pointee.layerCount)
         for id in track.pointee.encodings {
@@ -36,23 +33,15 @@ extension Forwarder {
             sizes.set(
                 Int(encoding.pointee.index), width: Int(encoding.pointee.width), height: Int(encoding.pointee.height))
         }
-        stream.pointee.useful = UsefulLayer(
-            stream.pointee.demand, sizes, keepsResolution: stream.pointee.keepsResolution)
-        let isLeft = stream.pointee.useful.target.isPaused && stream.pointee.target >= 0
-        guard stream.pointee.useful != before || isLeft else { return }
-        want(stream.pointee.useful.target, streamID, now: now)
-    }
-
-    private mutating func want(_ target: LayerTarget, _ streamID: Int32, now: UInt64) {
-        let stream = streams[streamID]
-        setWantedLayer(receiver: stream.pointee.peer, stream: streamID, target: target)
-        if target.isPaused {
-            stream.pointee.current = -1
-            stream.pointee.target = -1
-        } else if stream.pointee.target < 0, let track = tracks.find(stream.pointee.track) {
-            stream.pointee.target = track.pointee.best
-            requestKeyFrame(for: streamID, now: now)
-        }
+        let useful = UsefulLayer(stream.pointee.view, sizes, keepsResolution: track.pointee.role.keepsResolution)
+        var demand = StreamDemand()
+        demand.isShown = !useful.target.isPaused
+        if let size = sizes.size(Int(useful.target.spatial)) { demand.pixels = size.width * size.height }
+        stream.pointee.useful = useful
+        guard stream.pointee.demand != demand else { return }
+        stream.pointee.demand = demand
+        // Who has opened a picture waits for it: the path's share is dealt anew at once.
+        allot(stream.pointee.peer, now: now)
     }
 
     private mutating func updatePublisher(_ id: Int32, now: UInt64) {

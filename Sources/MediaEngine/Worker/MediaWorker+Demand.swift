@@ -23,9 +23,8 @@ extension MediaWorker {
             guard let participant = section.participant, let stream = section.streamName,
                 let published = entry.peers[participant]?.published.first(where: { $0.stream == stream })
             else { continue }
-            core.forwarder.setDemand(
-                MediaWorker.demand(published, of: participant, peer.view), of: section.stream,
-                role: StreamRole(name: published.role, isVideo: true), now: now)
+            core.forwarder.setView(
+                MediaWorker.demand(published, of: participant, peer.view), of: section.stream, now: now)
         }
         let pinned = peer.view?.view.pinnedParticipants ?? []
         guard peer.sections.contains(where: \.isShared) else { return }

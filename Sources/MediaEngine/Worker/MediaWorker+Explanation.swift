@@ -21,7 +21,7 @@ extension MediaWorker {
         var explained = RoomExplanation.Stream(
             mid: section.mid, kind: section.kind, participant: owner.peer, stream: owner.stream, role: published.role,
             layer: layer(stream.pointee.current), wanted: layer(stream.pointee.target), shown: nil, why: "")
-        if case .shown(let width, let height) = stream.pointee.demand {
+        if case .shown(let width, let height) = stream.pointee.view {
             explained.shown = RoomExplanation.Size(width: width, height: height)
         }
         explained.why = reason(stream, track).name
@@ -47,8 +47,7 @@ extension MediaWorker {
         }
         let useful = stream.pointee.useful
         if useful.target.isPaused { return useful.reason }
-        let wanted = stream.pointee.wantedLayer
-        if wanted.isPaused || wanted.spatial < useful.target.spatial { return .bandwidth }
+        if stream.pointee.reason == .bandwidth { return .bandwidth }
         // Nothing that could be decoded has come yet, or a smaller picture than would be of use.
         guard let current = core.forwarder.encodings.find(stream.pointee.current) else { return .publisher }
         let best = max(1, track.pointee.layerCount) - 1
