@@ -184,7 +184,7 @@ final class BandwidthWorld {
     private func allot(_ viewer: SimulatedViewer) {
         guard !viewer.isElastic else { return }
         let changed = viewer.allocator.decide(
-            estimate: viewer.bandwidth.budget, audio: BandwidthWorld.audioRate,
+            estimate: viewer.bandwidth.budget, stable: viewer.bandwidth.stableBudget, audio: BandwidthWorld.audioRate,
             mayStepUp: viewer.bandwidth.mayStepUp(now: now), now: now)
         guard changed else { return }
         for index in viewer.streams.indices {
@@ -304,7 +304,8 @@ final class BandwidthWorld {
 
     /// In bits per second with everything around the packets.
     var delivered: Double {
-        let bytes = Double(windowBytes.reduce(0, +)) * Double(BandwidthWorld.payload + PeerBandwidth.overhead)
+        let bytes =
+            Double(windowBytes.reduce(0, +)) * Double(BandwidthWorld.payload + PeerBandwidth.overhead)
             / Double(BandwidthWorld.payload)
         return bytes * 8e9 / Double(max(1, windowEnd &- windowStart))
     }

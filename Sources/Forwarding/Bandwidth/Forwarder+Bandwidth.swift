@@ -137,7 +137,8 @@ extension Forwarder {
         peer.pointee.allocator.truncate(to: count)
         let estimate = peer.pointee.bandwidth.budget
         _ = peer.pointee.allocator.decide(
-            estimate: estimate, audio: audio, mayStepUp: peer.pointee.bandwidth.mayStepUp(now: now), now: now)
+            estimate: estimate, stable: peer.pointee.bandwidth.stableBudget, audio: audio,
+            mayStepUp: peer.pointee.bandwidth.mayStepUp(now: now), now: now)
         for index in 0..<count {
             let id = peer.pointee.allocator.streams[index].id
             let target = peer.pointee.allocator.streams[index].wanted

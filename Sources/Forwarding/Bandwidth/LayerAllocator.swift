@@ -51,9 +51,14 @@ package struct AllottedStream: Sendable {
 /// seconds since the stream's last switch, unless the path has become so much better that it is another one.
 package struct LayerAllocator: Sendable {
     package static let usable = 0.95
-    package static let usableForSteps = 0.9
+    /// Estimates fall to 85 % of the capacity whenever they have met it; a step that did not fit then would be taken back.
+    package static let usableForSteps = 0.86
     package static let rest: UInt64 = 10_000_000_000
     package static let newPath = 1.4
+    /// Of the estimate: what is borne, what is borne for so long, and what is not.
+    package static let tolerance = 1.02
+    package static let excess = 1.2
+    package static let patience: UInt64 = 2_500_000_000
     /// Of the estimate, what steps up may add in one decision.
     package static let largestBurst = 0.2
     /// Share of the budget that the smallest layers of faces may take from what is clinical.
@@ -64,6 +69,7 @@ package struct LayerAllocator: Sendable {
     package private(set) var idealBitsPerSecond = 0.0
     package private(set) var nextBitsPerSecond = 0.0
     private var plan: [Int] = []
+    private var overSince: UInt64?
 
     package init() {}
 
@@ -93,11 +99,13 @@ package struct LayerAllocator: Sendable {
 
     package var givenBitsPerSecond: Double { streams.reduce(0) { $0 + $1.cost } }
 
-    /// true when any stream's target changed.
-    package mutating func decide(estimate: Double, audio: Double, mayStepUp: Bool, now: UInt64) -> Bool {
+    /// true when any stream's target changed. `stable` is what the path was seen to carry, for steps up.
+    package mutating func decide(estimate: Double, stable: Double? = nil, audio: Double, mayStepUp: Bool, now: UInt64)
+        -> Bool
+    {
         anchor()
         let usable = estimate == .infinity ? .infinity : max(0, estimate - audio)
-        let fits = givenBitsPerSecond <= usable
+        let fits = holds(givenBitsPerSecond, within: usable, now: now)
         let hasNew = streams.contains { $0.isNew && $0.limit >= 0 && !$0.rungs.isEmpty }
         if !fits || hasNew {
             makePlan(budget: max(0, estimate * LayerAllocator.usable - audio))
@@ -108,7 +116,7 @@ package struct LayerAllocator: Sendable {
             }
         }
         if mayStepUp || estimate == .infinity {
-            makePlan(budget: max(0, estimate * LayerAllocator.usableForSteps - audio))
+            makePlan(budget: max(0, min(estimate, stable ?? estimate) * LayerAllocator.usableForSteps - audio))
             // Each step up brings a key frame; not all of them at once.
             var burst = 0.0
             for index in streams.indices where plan[index] > streams[index].given {
@@ -124,6 +132,18 @@ package struct LayerAllocator: Sendable {
         }
         setGoals(audio: audio)
         return explain(isOpen: estimate == .infinity)
+    }
+
+    /// Estimates swing around what the path carries; a little too much for a moment is the pacer's affair.
+    private mutating func holds(_ given: Double, within usable: Double, now: UInt64) -> Bool {
+        guard given > usable * LayerAllocator.tolerance else {
+            overSince = nil
+            return true
+        }
+        if given > usable * LayerAllocator.excess { return false }
+        let since = overSince ?? now
+        overSince = since
+        return now &- since < LayerAllocator.patience
     }
 
     /// Rungs are measured anew all the time: the given one is found again by its target.
@@ -208,7 +228,7 @@ package struct LayerAllocator: Sendable {
                 step = min(step, stream.rungs[stream.given + 1].bitsPerSecond - stream.cost)
             }
         }
-        let headroom = LayerAllocator.usableForSteps * LayerAllocator.usable
+        let headroom = LayerAllocator.usableForSteps
         idealBitsPerSecond = ideal / headroom
         nextBitsPerSecond = step == .infinity ? 0 : (given + step) / headroom
     }

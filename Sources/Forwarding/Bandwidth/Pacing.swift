@@ -10,7 +10,7 @@ package struct Pacing: Sendable {
     /// Where the bottleneck has been met: what leaves faster than it carries waits there instead of here.
     static let factorNearCapacity = 1.25
     /// While the path's queue is to empty.
-    static let factorWhenFull = 0.9
+    static let factorWhenFull = 0.8
     /// What waits longer than this raises the rate.
     static let longestWait = 1.0
 

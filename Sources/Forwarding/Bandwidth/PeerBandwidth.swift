@@ -35,7 +35,7 @@ package struct PeerBandwidth: ~Copyable {
     /// The estimate needs not to be far above what would be sent.
     static let enough = 1.15
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
-    static let toleratedQueue = 0.06
+    static let toleratedQueue = 0.05
     static let fullQueue = 0.04
     /// With more waiting than this, arrivals show the bottleneck's own rate.
     static let filled = 0.03
@@ -97,6 +97,11 @@ package struct PeerBandwidth: ~Copyable {
     /// far, until one of them fails or the path queues: on a good network nobody starts with a small picture.
     package var budget: Double { isStarting ? .infinity : estimate }
 
+    /// What can be relied on when the estimate swings.
+    package var stableBudget: Double {
+        isStarting ? .infinity : min(estimate, control.capacity.bitsPerSecond ?? estimate)
+    }
+
     /// More packets than this of the past are not sent to catch up.
     package var largestReplay: UInt32 {
         guard !isOpen, !isStarting else { return .max }
@@ -105,7 +110,8 @@ package struct PeerBandwidth: ~Copyable {
 
     /// So much video waits here that what comes out is old: better to begin anew from a key frame.
     package func isOverfull(queuedBytes: Int) -> Bool {
-        !isOpen && feedbackCount > 0 && queuedBytes > max(PeerBandwidth.smallestQueue, Int(estimate / 8 * PeerBandwidth.queueSeconds))
+        !isOpen && feedbackCount > 0
+            && queuedBytes > max(PeerBandwidth.smallestQueue, Int(estimate / 8 * PeerBandwidth.queueSeconds))
     }
 
     /// Not while a probe is under way, right after one that leads on, or while the path is full.

@@ -8,6 +8,7 @@ package struct Probing: Sendable {
     static let factor = 2.0
     /// Share of a probe's rate that counts as success.
     static let success = 0.7
+    static let restAfterOveruse: UInt64 = 1_500_000_000
     static let leap = 1.4
     static let duration = 0.025
     static let smallestBytes = 6000
@@ -15,8 +16,6 @@ package struct Probing: Sendable {
     static let longestInterval: UInt64 = 5_000_000_000
     static let leadsOn: UInt64 = 250_000_000
     static let longestChain: UInt64 = 2_000_000_000
-    /// Extra data for one probe, as time of the estimate: bounds the queue that a failure makes.
-    static let largestQueue = 0.06
 
     package private(set) var cluster: ProbeCluster?
     package private(set) var count = 0
@@ -46,7 +45,7 @@ package struct Probing: Sendable {
             self.cluster = nil
             failed(now: now)
         }
-        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queueing < 0.03,
+        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queueing < 0.02,
             isFirst || recentLoss < 0.05
         else { return }
         let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
@@ -96,7 +95,7 @@ package struct Probing: Sendable {
     package mutating func postpone(now: UInt64) {
         cluster = nil
         isFirst = false
-        notBefore = max(notBefore, now &+ 1_000_000_000)
+        notBefore = max(notBefore, now &+ Probing.restAfterOveruse)
     }
 
     private mutating func failed(now: UInt64) {

@@ -36,11 +36,11 @@ package struct RateControl: Sendable {
     static let multiplicative = 1.08
     /// The estimate stays within this factor of what is known to arrive.
     static let largestLead = 1.5
+    static let leadNearCapacity = 1.2
     static let leadOffset = 10_000.0
-    /// Bits that one response time adds near the link's capacity: a packet, or a share of the rate if that is more, so
-    /// that a fast link is not climbed for minutes.
+    /// Bits that one response time adds near the link's capacity: a packet at 1 Mbit/s, more with the root of the rate, so
+    /// that a fast link is not climbed for minutes and two flows still come together.
     static let packetBits = 9600.0
-    static let additiveShare = 0.01
     static let responseDelay = 0.1
 
     private enum Phase: UInt8, Sendable { case hold, increase }
@@ -96,13 +96,14 @@ package struct RateControl: Sendable {
         if let acknowledged, acknowledged > capacity.upper { capacity.forget() }
         var raised = bitsPerSecond
         if capacity.bitsPerSecond != nil {
-            let step = max(RateControl.packetBits, RateControl.additiveShare * bitsPerSecond)
+            let step = RateControl.packetBits * max(1, bitsPerSecond / 1e6).squareRoot()
             raised += step / (roundTrip + RateControl.responseDelay) * elapsed
         } else {
             raised += bitsPerSecond * (RateControl.multiplicative - 1) * elapsed
         }
         if let acknowledged {
-            raised = min(raised, max(bitsPerSecond, RateControl.largestLead * acknowledged + RateControl.leadOffset))
+            let lead = capacity.bitsPerSecond == nil ? RateControl.largestLead : RateControl.leadNearCapacity
+            raised = min(raised, max(bitsPerSecond, lead * acknowledged + RateControl.leadOffset))
         }
         bitsPerSecond = max(bitsPerSecond, min(raised, ceiling))
     }
