@@ -44,6 +44,11 @@ BAD = {
                      {"voi": {"center": 1, "width": 1, "function": "linear"}}, {"invert": 1}, {"focalPoint": [1, 2]},
                      {"viewUp": [1, 2, 3, 4]}, {"focalPoint": [1, 2, 1e7]}, {"parallelScale": 0})],
     "viewport.close": [{}, {"viewport": "v" * 65}],
+    "view.set": [{"streams": {}}, {"streams": [{}]}, {"streams": "all"}, {"id": None}]
+    + [{"streams": [{"participant": "p1", "stream": "camera", "width": 640, "height": 360, **fault}]}
+       for fault in ({"participant": "p 1"}, {"stream": ""}, {"width": -1}, {"height": 32769}, {"width": "640"}, {"height": 1.5},
+                     {"screen": 16}, {"pinned": 1})]
+    + [{"streams": [{"participant": "p1", "stream": "camera", "width": 1, "height": 1}] * 257}],
     "pointer": [{}, {"viewport": "main", "sop": "1.2", "frame": 0, "x": 1, "y": 1},
                 {"viewport": "main", "sop": "sop", "frame": 1, "x": 1, "y": 1},
                 {"viewport": "main", "sop": "1.2", "frame": 1, "x": "1", "y": 1},

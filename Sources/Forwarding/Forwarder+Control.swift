@@ -13,18 +13,22 @@ extension Forwarder {
         guard let peer = peers.find(id) else { return }
         for stream in peer.pointee.streams { removeStream(stream) }
         for section in peers[id].pointee.sections { removeTrack(section.track) }
+        stopListening(id)
         peers.remove(id)
         dirty.removeAll { $0 == id }
     }
 
     package mutating func addTrack(_ track: consuming MediaTrack) -> Int32 {
-        tracks.insert(track)
+        let id = tracks.insert(track)
+        enterAudioRoom(id)
+        return id
     }
 
     /// Its receivers' streams wait for other sources.
     package mutating func removeTrack(_ id: Int32) {
         guard let track = tracks.find(id) else { return }
         for stream in track.pointee.receivers { detach(stream) }
+        leaveAudioRoom(id)
         let peer = tracks[id].pointee.peer
         for encodingID in tracks[id].pointee.encodings { removeEncoding(encodingID, peer: peer) }
         tracks.remove(id)
@@ -55,6 +59,13 @@ extension Forwarder {
         for (kind, number) in extensions { peer.pointee.extensionKinds[Int(number)] = kind.rawValue }
         peer.pointee.usesTransportFeedback = usesTransportFeedback
         peer.pointee.usesMaximumBitrate = usesMaximumBitrate
+        for section in sections {
+            guard let track = tracks.find(section.track), track.pointee.layerCount != section.rids.count else {
+                continue
+            }
+            track.pointee.layerCount = section.rids.count
+            track.pointee.publisherDemand = PublisherDemand(layers: max(1, section.rids.count))
+        }
         bindDescribedSources(peer: id, now: now)
     }
 
@@ -94,8 +105,9 @@ extension Forwarder {
         if !isSame {
             detach(streamID)
             track.pointee.receivers.append(streamID)
+            noteJoin(track, now: now)
             stream.pointee.track = trackID
-            stream.pointee.target = track.pointee.best
+            retarget(streamID, now: now)
         }
         stream.pointee.codec = codec
         stream.pointee.payloadType = payloadType
@@ -110,6 +122,7 @@ extension Forwarder {
         if let track = tracks.find(stream.pointee.track) { track.pointee.receivers.removeAll { $0 == streamID } }
         stream.pointee.track = -1
         stream.pointee.current = -1
+        stream.pointee.shown = nil
         stream.pointee.target = -1
         // What was sent of the old source is not for this receiver any more.
         stream.pointee.sent.removeAll()
@@ -118,6 +131,8 @@ extension Forwarder {
     package mutating func setMuted(_ trackID: Int32, _ isMuted: Bool, now: UInt64) {
         guard let track = tracks.find(trackID), track.pointee.isMuted != isMuted else { return }
         track.pointee.isMuted = isMuted
+        // Nobody who joins later is shown what was before.
+        for encoding in track.pointee.encodings { encodings[encoding].pointee.cached.forget() }
         guard !isMuted else { return }
         for stream in track.pointee.receivers {
             // What came in between is missing: pictures start again from a key frame, and sound from a new beginning.
@@ -145,7 +160,11 @@ extension Forwarder {
             let encoding = encodings.find(stream.pointee.target),
             let track = tracks.find(stream.pointee.track), !track.pointee.isMuted
         else { return }
-        encoding.pointee.keyFrameRequester.request(now: now)
+        switch startFromCache(streamID, encoding: stream.pointee.target, now: now) {
+        case .live: return
+        case .picture: encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+        case .nothing: encoding.pointee.keyFrameRequester.request(now: now)
+        }
         wakeFastTick(now: now)
     }
 
@@ -162,13 +181,12 @@ extension Forwarder {
         }
     }
 
-    /// Every receiver of the track gets this encoding, from its next key frame on.
+    /// Every receiver that wants the best gets this encoding, from its next key frame on.
     mutating func choose(_ encodingID: Int32, forTrack id: Int32, now: UInt64) {
         let track = tracks[id]
         track.pointee.best = encodingID
         for stream in track.pointee.receivers {
-            streams[stream].pointee.target = encodingID
-            requestKeyFrame(for: stream, now: now)
+            retarget(stream, now: now)
         }
     }
 }

@@ -101,8 +101,10 @@ extension Forwarder {
         }
         if track.pointee.best < 0, header.payloadLength > 0 { choose(encodingID, forTrack: trackID, now: now) }
         guard !track.pointee.isMuted else { return refuse(.muted) }
-        if !track.pointee.isVideo, found.hasLevel {
-            track.pointee.loudness = max(track.pointee.loudness, found.loudness)
+        if !track.pointee.isVideo {
+            if found.hasLevel { track.pointee.loudness = max(track.pointee.loudness, found.loudness) }
+            hear(
+                trackID, level: found.hasLevel ? found.loudness : nil, payloadLength: header.payloadLength, now: now)
         }
 
         var entry = HistoryEntry()
@@ -114,9 +116,18 @@ extension Forwarder {
         guard let stored = store(packet, header, found, &entry, encodingID, peer: peerID) else {
             return refuse(.malformed)
         }
-        if stored.pointee.flags.contains(.startsKeyFrame) { noteKeyFrame(encodingID, packet, header, format.codec) }
-        for index in 0..<track.pointee.receivers.count {
-            forward(stored, encodingID, to: track.pointee.receivers[index], now: now)
+        encoding.pointee.layerRates.add(
+            bytes: packet.count, spatial: stored.pointee.layers.spatial, temporal: stored.pointee.layers.temporal)
+        if stored.pointee.flags.contains(.startsKeyFrame) {
+            encoding.pointee.cached.note(stored.pointee, now: now)
+            noteKeyFrame(encodingID, packet, header, format.codec)
+        }
+        if track.pointee.isVideo || track.pointee.voice.isOnAir {
+            for index in 0..<track.pointee.receivers.count {
+                forward(stored, encodingID, to: track.pointee.receivers[index], now: now)
+            }
+        } else {
+            forwardOffAir(stored, encodingID, track: trackID, now: now)
         }
         return Ingested(
             outcome: header.payloadLength == 0 ? .consumed : .media, track: trackID, layer: encoding.pointee.index,
@@ -140,6 +151,8 @@ extension Forwarder {
         encoding.pointee.nack = NackGenerator()
         encoding.pointee.statistics = ReceptionStatistics()
         encoding.pointee.history.forgetEverything()
+        encoding.pointee.ingest = LayerIngest()
+        encoding.pointee.cached.forget()
         encoding.pointee.stamp = takeStamp()
         encoding.pointee.staleRun = 0
         for id in tracks[encoding.pointee.track].pointee.receivers where streams[id].pointee.current == encodingID {
@@ -173,24 +186,20 @@ extension Forwarder {
             rebasing: packet[header.headerLength..<(header.headerLength + header.payloadLength)])
         let prefix = found.passedBytes + PacketHistory.headroom
         guard
-            let room = encoding.pointee.history.reserve(prefix + payload.count + VP8Ingest.growth),
+            let room = encoding.pointee.history.reserve(prefix + payload.count + LayerIngest.growth),
             let base = room.baseAddress
         else { return nil }
         if found.passedBytes > 0 {
             found.copyPassed(header, in: UnsafeRawBufferPointer(packet), kinds: peers[peerID], to: base)
         }
         entry.extensionLength = UInt16(truncatingIfNeeded: found.passedBytes)
-        var length = payload.count
-        if entry.codec == .vp8, length > 0 {
-            let target = UnsafeMutableRawBufferPointer(rebasing: room[prefix...])
-            guard let written = VP8Ingest.copy(payload, to: target, entry: &entry) else { return nil }
-            length = written
-        } else if length > 0, let source = payload.baseAddress {
-            (base + prefix).copyMemory(from: source, byteCount: length)
-        }
-        if length > 0, let video = entry.codec.videoFormat, video.startsKeyFrame(payload) {
-            entry.flags.insert(.startsKeyFrame)
-        }
+        let descriptor = found.descriptor.offset..<(found.descriptor.offset + found.descriptor.length)
+        let target = UnsafeMutableRawBufferPointer(rebasing: room[prefix...])
+        guard
+            let length = encoding.pointee.ingest.copy(
+                payload, descriptor: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(packet)[descriptor]),
+                to: target, entry: &entry)
+        else { return nil }
         entry.payloadLength = UInt16(truncatingIfNeeded: length)
         return encoding.pointee.history.commit(entry, length: prefix + length)
     }
@@ -207,6 +216,7 @@ struct FoundExtensions {
     var mid = HeaderExtensionElement(id: 0, offset: 0, length: 0)
     var streamID = HeaderExtensionElement(id: 0, offset: 0, length: 0)
     var repairedStreamID = HeaderExtensionElement(id: 0, offset: 0, length: 0)
+    var descriptor = HeaderExtensionElement(id: 0, offset: 0, length: 0)
 
     mutating func scan(
         _ header: RTPHeader, in packet: UnsafeRawBufferPointer, kinds peer: UnsafeMutablePointer<PeerMedia>
@@ -231,7 +241,10 @@ struct FoundExtensions {
                 hasLevel = true
                 loudness = 127 - (packet[element.offset] & 0x7F)
                 passedBytes += 2 + element.length
-            case .videoOrientation, .dependencyDescriptor, .absoluteCaptureTime:
+            case .dependencyDescriptor:
+                descriptor = element
+                passedBytes += 2 + element.length
+            case .videoOrientation, .absoluteCaptureTime:
                 passedBytes += 2 + element.length
             }
         }

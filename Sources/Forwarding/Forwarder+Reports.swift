@@ -15,8 +15,10 @@ extension Forwarder {
             case .pictureLoss(let loss): receivePictureLoss(loss.media, peerID, now: now)
             case .fullIntraRequest(let request):
                 for entry in request.entries { receivePictureLoss(entry.ssrc, peerID, now: now) }
-            case .maximumBitrate(let estimate): peers[peerID].pointee.maximumBitrate = estimate.bitsPerSecond
-            case .transportFeedback: counters.feedbackReceived &+= 1
+            case .maximumBitrate(let estimate):
+                peers[peerID].pointee.maximumBitrate = estimate.bitsPerSecond
+                peers[peerID].pointee.bandwidth.receive(maximumBitrate: estimate.bitsPerSecond)
+            case .transportFeedback(let feedback): receive(feedback, peerID, now: now)
             case .extendedReport(let report): receive(report, peerID, arrival: arrival)
             case .goodbye(let goodbye): receive(goodbye, peerID)
             case .sourceDescription, .unknown: break
@@ -53,6 +55,7 @@ extension Forwarder {
                 let stream = streams[id]
                 stream.pointee.isAcknowledged = true
                 stream.pointee.fractionLost = block.fractionLost
+                peer.pointee.bandwidth.receive(fractionLost: block.fractionLost)
                 stream.pointee.jitter = block.jitter
                 if block.lastSenderReport != 0 {
                     let middle = UInt32(truncatingIfNeeded: ntp(at: now) >> 16)
@@ -86,7 +89,7 @@ extension Forwarder {
                 sent.pointee.sentAt = milliseconds
                 let kind: OutgoingPacket.Kind =
                     stream.pointee.retransmissionPayloadType == 0xFF ? .repetition : .retransmission
-                enqueue(OutgoingPacket(stream: id, sequence: sequence, kind: kind), for: peerID)
+                enqueue(OutgoingPacket(stream: id, sequence: sequence, kind: kind, bytes: 1200), for: peerID)
             }
         }
     }

@@ -33,21 +33,14 @@ extension Forwarder {
     ) {
         let stream = streams[streamID]
         let encoding = encodings[encodingID]
-        var preferred: UInt32?
-        if let old = encodings.find(stream.pointee.current), old.pointee.stamp == stream.pointee.currentStamp,
-            old.pointee.track == encoding.pointee.track, let oldClock = old.pointee.senderClock,
-            let newClock = encoding.pointee.senderClock
-        {
-            // Layers have clocks of their own; the sender's reports say how they belong together.
-            let moment = newClock.ntp(atTimestamp: entry.pointee.timestamp, clockRate: encoding.pointee.clockRate)
-            preferred =
-                oldClock.timestamp(atNTP: moment, clockRate: old.pointee.clockRate)
-                &+ stream.pointee.rewriter.timestampOffset
-        }
+        let newest = encoding.pointee.unwrapper.highest.flatMap { encoding.pointee.history.find($0) }
         stream.pointee.rewriter.switchSource(
-            at: entry.pointee, now: now, clockRate: encoding.pointee.clockRate, preferred: preferred)
+            at: entry.pointee, newest: newest?.pointee.timestamp, now: now, clockRate: encoding.pointee.clockRate,
+            preferred: timestamp(of: entry.pointee, encodingID, for: stream))
         stream.pointee.current = encodingID
+        stream.pointee.previous = encodingID
         stream.pointee.currentStamp = encoding.pointee.stamp
+        stream.pointee.layers.restart()
         stream.pointee.switches &+= 1
         stream.pointee.senderReportDue = now
         emit(entry, encodingID, stream, streamID, now: now)
@@ -62,8 +55,24 @@ extension Forwarder {
         }
     }
 
+    /// The receiver's timestamp for a packet of a source that it does not get yet, by that of the one it had last.
+    func timestamp(
+        of entry: HistoryEntry, _ encodingID: Int32, for stream: UnsafeMutablePointer<ReceiverStream>
+    ) -> UInt32? {
+        let encoding = encodings[encodingID]
+        guard let old = encodings.find(stream.pointee.previous), old.pointee.stamp == stream.pointee.currentStamp,
+            old.pointee.track == encoding.pointee.track
+        else { return nil }
+        let offset = stream.pointee.rewriter.timestampOffset
+        if stream.pointee.previous == encodingID { return entry.timestamp &+ offset }
+        // Layers have clocks of their own; the sender's reports say how they belong together.
+        guard let oldClock = old.pointee.senderClock, let newClock = encoding.pointee.senderClock else { return nil }
+        let moment = newClock.ntp(atTimestamp: entry.timestamp, clockRate: encoding.pointee.clockRate)
+        return oldClock.timestamp(atNTP: moment, clockRate: old.pointee.clockRate) &+ offset
+    }
+
     @inline(__always)
-    private mutating func emit(
+    mutating func emit(
         _ entry: UnsafePointer<HistoryEntry>, _ encodingID: Int32, _ stream: UnsafeMutablePointer<ReceiverStream>,
         _ streamID: Int32, now: UInt64
     ) {
@@ -71,24 +80,46 @@ extension Forwarder {
             return
         }
         var flags: SentPacket.Flags = []
+        var verdict = LayerSelector.Verdict(isForwarded: true)
         if entry.pointee.flags.contains(.isPaddingOnly) {
-            if stream.pointee.rewriter.skip(entry.pointee.sequence) { return }
+            verdict.isForwarded = false
+        } else if entry.pointee.layers.scheme != .none {
+            verdict = stream.pointee.layers.decide(
+                entry.pointee.layers, encodings[encodingID].pointee.ingest.described)
+        }
+        if !verdict.isForwarded {
+            if stream.pointee.rewriter.skip(entry.pointee.sequence) {
+                if verdict.leavesFrameOut { stream.pointee.rewriter.skipPicture(entry.pointee.layers.frame) }
+                return
+            }
             // Its number is already free in what the receiver has: an empty packet fills the gap.
             flags.insert(.isEmpty)
         }
-        guard let numbers = stream.pointee.rewriter.rewrite(entry, now: now) else { return }
+        if verdict.endsPicture { flags.insert(.endsPicture) }
+        guard
+            let numbers = stream.pointee.rewriter.rewrite(
+                entry, now: now, endsPicture: verdict.endsPicture)
+        else { return }
         if !stream.pointee.isAcknowledged { flags.insert(.carriesMid) }
         stream.pointee.sent.insert(
             SentPacket(
                 stamp: encodings[encodingID].pointee.stamp, encoding: encodingID, source: entry.pointee.sequence,
                 timestamp: numbers.timestamp, sequence: numbers.sequence, pictureID: numbers.pictureID,
-                temporalIndex: numbers.temporalIndex, keyIndex: numbers.keyIndex, flags: flags))
+                temporalIndex: numbers.temporalIndex, keyIndex: numbers.keyIndex, frameNumber: numbers.frameNumber,
+                decodeTargets: verdict.decodeTargets, flags: flags))
         enqueue(
-            OutgoingPacket(stream: streamID, sequence: numbers.sequence, kind: .media), for: stream.pointee.peer)
+            OutgoingPacket(
+                stream: streamID, sequence: numbers.sequence, kind: stream.pointee.isVideo ? .media : .sound,
+                bytes: entry.pointee.payloadLength), for: stream.pointee.peer)
     }
 
     mutating func enqueue(_ packet: OutgoingPacket, for peer: Int32) {
-        peers[peer].pointee.queue.append(packet)
+        let state = peers[peer]
+        switch packet.kind {
+        case .media: state.pointee.queue.append(packet)
+        case .sound: state.pointee.audioQueue.append(packet)
+        case .retransmission, .repetition: state.pointee.repairQueue.append(packet)
+        }
         markDirty(peer)
     }
 
@@ -98,7 +129,7 @@ extension Forwarder {
         for peerID: Int32, now: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) -> OutgoingWrite? {
         let peer = peers[peerID]
-        while let next = peer.pointee.queue.popFirst() {
+        while let next = nextRelease(peer, peerID, now: now) {
             guard let stream = streams.find(next.stream), stream.pointee.peer == peerID,
                 let sent = stream.pointee.sent.find(next.sequence),
                 let encoding = encodings.find(sent.pointee.encoding), encoding.pointee.stamp == sent.pointee.stamp,
@@ -109,7 +140,7 @@ extension Forwarder {
             }
             let payload = encoding.pointee.history.payload(of: entry)
             let extensions = encoding.pointee.history.extensions(of: entry)
-            if entry.pointee.codec == .vp8 { VP8Ingest.write(sent.pointee, over: payload, entry.pointee) }
+            PictureNumbers.write(sent.pointee, over: payload, entry.pointee)
             if next.kind != .repetition { stampTimes(sent, stream, peer, now: now) }
             let isRepair = next.kind == .retransmission
             let headerLength = writeHeader(stream, sent.pointee, entry.pointee, extensions, isRepair: isRepair, buffer)
@@ -121,7 +152,10 @@ extension Forwarder {
                 (base - 2).setNetwork16(sent.pointee.sequence, at: 0)
                 body = UnsafeRawBufferPointer(start: base - 2, count: body.count + 2)
             }
-            if next.kind == .media {
+            let hasNumber = next.kind != .repetition && stream.pointee.extensions[.transportSequence] != 0
+            peer.pointee.bandwidth.sent(
+                sequence: hasNumber ? sent.pointee.transportSequence : nil, bytes: headerLength + body.count, now: now)
+            if next.kind == .media || next.kind == .sound {
                 counters.packetsForwarded &+= 1
                 stream.pointee.packets &+= 1
                 stream.pointee.bytes &+= UInt64(body.count)
@@ -164,10 +198,12 @@ extension Forwarder {
         var writer = RTPHeaderWriter(
             into: buffer,
             payloadType: isRepair ? stream.pointee.retransmissionPayloadType : stream.pointee.payloadType,
-            marker: entry.flags.contains(.marker), sequence: sequence, timestamp: sent.timestamp,
+            marker: sent.marker(of: entry), sequence: sequence, timestamp: sent.timestamp,
             ssrc: isRepair ? stream.pointee.retransmissionSSRC : stream.pointee.ssrc)
         let numbers = stream.pointee.extensions
-        writer.beginExtensions(twoByte: stream.pointee.needsTwoBytes || ExtensionNumbers.hasLongElement(stored))
+        let growth = sent.decodeTargets == 0 ? 0 : DependencyDescriptorRewriter.growth
+        writer.beginExtensions(
+            twoByte: stream.pointee.needsTwoBytes || ExtensionNumbers.hasLongElement(stored, growth: growth))
         let transportNumber = numbers[.transportSequence]
         if transportNumber != 0, let place = writer.reserve(id: transportNumber, length: 2) {
             place.setNetwork16(sent.transportSequence, at: 0)
@@ -189,9 +225,14 @@ extension Forwarder {
             guard position + 2 + length <= stored.count else { break }
             let number = numbers.number(ofRaw: stored[position])
             if number != 0 {
-                writer.append(
-                    id: number,
-                    bytes: UnsafeRawBufferPointer(rebasing: stored[(position + 2)..<(position + 2 + length)]))
+                let bytes = UnsafeRawBufferPointer(rebasing: stored[(position + 2)..<(position + 2 + length)])
+                if stored[position] == HeaderExtensionKind.dependencyDescriptor.rawValue,
+                    entry.layers.flags.contains(.hasDescriptor)
+                {
+                    PictureNumbers.append(bytes, id: number, sent, entry, to: &writer)
+                } else {
+                    writer.append(id: number, bytes: bytes)
+                }
             }
             position += 2 + length
         }
@@ -205,11 +246,11 @@ extension ExtensionNumbers {
         return false
     }
 
-    static func hasLongElement(_ stored: UnsafeRawBufferPointer) -> Bool {
+    static func hasLongElement(_ stored: UnsafeRawBufferPointer, growth: Int) -> Bool {
         var position = 0
         while position + 2 <= stored.count {
             let length = Int(stored[position + 1])
-            if length > 16 || length == 0 { return true }
+            if length + growth > 16 || length == 0 { return true }
             position += 2 + length
         }
         return false

@@ -2,6 +2,7 @@
 
 extension Forwarder {
     package mutating func handleTimeout(now: UInt64) {
+        if now >= pacerDue { runPacer(now: now) }
         if now >= fastDue { runFastTick(now: now) }
         if now >= slowDue {
             slowDue = now &+ Forwarder.slowTick
@@ -46,9 +47,14 @@ extension Forwarder {
             updateLayers(id, now: now)
             updateFlowing(id, now: now)
         }
+        runAudio(now: now)
+        runDemand(now: now)
+        runBandwidth(now: now)
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
             guard let stream = streams.find(id) else { continue }
+            // Layers come and go.
+            if stream.pointee.isVideo, stream.pointee.track >= 0 { retarget(id, now: now) }
             if stream.pointee.awaitsKeyFrame { requestKeyFrame(for: id, now: now) }
             if stream.pointee.current >= 0, now >= stream.pointee.senderReportDue { sendSenderReport(id, now: now) }
         }

@@ -15,12 +15,16 @@ package struct Forwarder: ~Copyable {
         package var packetsReceived: UInt64 = 0
         package var packetsForwarded: UInt64 = 0
         package var packetsRetransmitted: UInt64 = 0
+        /// Retransmissions that nobody asked for: probes.
+        package var packetsPadded: UInt64 = 0
         package var nacksSent: UInt64 = 0
         package var nacksReceived: UInt64 = 0
         package var keyFrameRequestsSent: UInt64 = 0
         package var keyFrameRequestsReceived: UInt64 = 0
         package var feedbackReceived: UInt64 = 0
         package var queueDrops: UInt64 = 0
+        /// Streams that began with a key frame from the cache.
+        package var cacheStarts: UInt64 = 0
         package var refused = InlineArray<16, UInt64>(repeating: 0)
 
         package subscript(_ reason: PacketRefusal) -> UInt64 { refused[Int(reason.rawValue)] }
@@ -40,6 +44,7 @@ package struct Forwarder: ~Copyable {
     package var tracks = Slab<MediaTrack>(capacity: 64)
     package var encodings = Slab<SourceEncoding>(capacity: 64)
     package var streams = Slab<ReceiverStream>(capacity: 64)
+    package var audioRooms = Slab<AudioRoom>(capacity: 16)
     package var counters = Counters()
 
     /// Peers with something to send.
@@ -50,14 +55,21 @@ package struct Forwarder: ~Copyable {
     /// Added to the clock it gives nanoseconds since 1970.
     let wallClockOffset: UInt64
 
+    /// How much histories have grown for the sake of joiners.
+    var cacheBytes = 0
+
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []
+    var measured: [MeasuredLayer] = []
     var report = ArrivalLog.Report()
     var reportBlocks: [ReportBlock] = []
 
     var fastDue: UInt64 = .max
     var slowDue: UInt64 = 0
+    /// The next slot that packets wait for, and the receivers whose packets do.
+    var pacerDue: UInt64 = .max
+    var paced: [Int32] = []
     var levelsDue: UInt64 = 0
 
     package init(now: UInt64, wallClockOffset: UInt64, seed: UInt64) {
@@ -73,7 +85,7 @@ package struct Forwarder: ~Copyable {
     package mutating func randomNumber() -> UInt64 { random.next() }
 
     package var nextDeadline: UInt64 {
-        peers.count == 0 ? .max : min(fastDue, slowDue)
+        peers.count == 0 ? .max : min(fastDue, slowDue, pacerDue)
     }
 
     /// NTP format (RFC 3550 §4) of a moment of the clock.
@@ -144,6 +156,10 @@ package enum ForwardingNotice: Sendable, Equatable {
     case trackFlowing(track: Int32, Bool)
     case codecChanged(track: Int32)
     case levels(room: Int32, [TrackLevel])
+    /// Of the track's layers so many, from the smallest on, are of use to anybody.
+    case wantedLayers(track: Int32, count: Int)
+    /// Who dominates the conversation from now on; -1 for nobody.
+    case speaker(room: Int32, track: Int32)
     case senderReport(track: Int32, layer: UInt8, ssrc: UInt32, clock: SenderClock)
     /// The peer said that it leaves this source.
     case sourceEnded(track: Int32, layer: UInt8)

@@ -6,6 +6,8 @@ package struct KeyFrameRequester: Sendable {
     package static let shortestInterval: UInt64 = 500_000_000
     package static let firstRetry: UInt64 = 800_000_000
     package static let longestRetry: UInt64 = 4_000_000_000
+    /// Joiners who have a picture already ask together, this seldom.
+    package static let joinInterval: UInt64 = 10_000_000_000
 
     package enum Form: Sendable, Equatable { case pictureLoss, fullIntra }
 
@@ -25,6 +27,12 @@ package struct KeyFrameRequester: Sendable {
         guard !isPending else { return }
         isPending = true
         due = sentAt.map { max(now, $0 &+ KeyFrameRequester.shortestInterval) } ?? now
+    }
+
+    /// For somebody who sees the last key frame and waits for the next.
+    package mutating func requestForJoiner(now: UInt64) {
+        let earliest = sentAt.map { $0 &+ KeyFrameRequester.joinInterval } ?? now
+        if now >= earliest { request(now: now) }
     }
 
     package var nextDeadline: UInt64? { isPending ? due : nil }

@@ -9,6 +9,9 @@ package struct MediaTrack: ~Copyable {
     package var codec: CodecKind
     package var payloadType: UInt8
     package var isMuted: Bool
+    package var role: StreamRole
+    /// Its layers as receivers climb them, measured anew twice a second.
+    package var ladder: [MeasuredLayer] = []
     /// Under which number a recorder knows it; 0 while none does.
     package var recorderTrack: UInt32 = 0
     /// Where its owner keeps the recorder.
@@ -25,6 +28,11 @@ package struct MediaTrack: ~Copyable {
     package var isFlowing = false
     /// RFC 6464 levels since the last look: the loudest, 0 (silence) to 127.
     package var loudness: UInt8 = 0
+    /// Layers of a simulcast by the offer; 0 without one.
+    package var layerCount = 0
+    package var publisherDemand = PublisherDemand(layers: 1)
+    /// Of a microphone.
+    package var voice = Voice()
 
     /// Feedback that the publisher understands.
     package var usesNack: Bool
@@ -33,8 +41,10 @@ package struct MediaTrack: ~Copyable {
 
     package init(
         peer: Int32, room: Int32, isVideo: Bool, codec: CodecKind, payloadType: UInt8, isMuted: Bool, usesNack: Bool,
-        usesPictureLoss: Bool, usesFullIntra: Bool
+        usesPictureLoss: Bool, usesFullIntra: Bool,
+        role: StreamRole? = nil
     ) {
+        self.role = role ?? (isVideo ? .camera : .audio)
         self.peer = peer
         self.room = room
         self.isVideo = isVideo

@@ -10,6 +10,8 @@ package enum CodecKind: UInt8, Sendable, CaseIterable {
         case .unknown, .opus, .otherAudio: false
         }
     }
+
+    package var isAudio: Bool { self == .opus || self == .otherAudio }
 }
 
 package enum HeaderExtensionKind: UInt8, Sendable, CaseIterable {

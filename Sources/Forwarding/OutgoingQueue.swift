@@ -3,6 +3,7 @@
 package struct OutgoingPacket: Sendable {
     package enum Kind: UInt8, Sendable {
         case media
+        case sound
         /// On the stream's RTX SSRC (RFC 4588).
         case retransmission
         /// The same packet again, bit for bit, for receivers that did not negotiate RTX.
@@ -12,6 +13,8 @@ package struct OutgoingPacket: Sendable {
     package var stream: Int32
     package var sequence: UInt16
     package var kind: Kind
+    /// Of its payload.
+    package var bytes: UInt16 = 0
 }
 
 /// A ring that doubles up to a limit; what comes beyond it is counted and not sent.
@@ -21,6 +24,8 @@ package struct OutgoingQueue: ~Copyable {
     private var mask: Int
     private var head = 0
     private var tail = 0
+    /// Payload that waits.
+    package private(set) var bytes = 0
     package private(set) var dropped: UInt64 = 0
 
     package init(capacity: Int = 64) {
@@ -44,6 +49,7 @@ package struct OutgoingQueue: ~Copyable {
             grow()
         }
         (packets + (tail & mask)).initialize(to: packet)
+        bytes &+= Int(packet.bytes)
         tail += 1
     }
 
@@ -51,6 +57,7 @@ package struct OutgoingQueue: ~Copyable {
         guard head < tail else { return nil }
         let packet = packets[head & mask]
         head += 1
+        bytes &-= Int(packet.bytes)
         if head == tail {
             head = 0
             tail = 0

@@ -13,13 +13,14 @@ package struct HistoryEntry: Sendable {
     package var extensionLength: UInt16 = 0
     package var codec: CodecKind = .unknown
     package var flags: Flags = []
-    /// VP8 (RFC 7741 §4.2), valid with `.hasPictureID`: where its fields are in the stored payload, and what they said.
+    /// VP8 (RFC 7741 §4.2) and VP9 (RFC 9628 §4.2), valid with `.hasPictureID`: where its fields are in the stored payload, and what they said.
     package var pictureIDOffset: UInt8 = 0
     package var temporalOffset: UInt8 = 0
     package var keyIndexOffset: UInt8 = 0
     package var temporalIndex: UInt8 = 0
     package var keyIndex: UInt8 = 0
     package var pictureID: UInt16 = 0
+    package var layers = PacketLayers()
 
     package struct Flags: OptionSet, Sendable {
         package let rawValue: UInt8
@@ -43,10 +44,10 @@ package struct PacketHistory: ~Copyable {
     package static let largestPacket = 1600
 
     private var entries: UnsafeMutablePointer<HistoryEntry>
-    private let entryMask: UInt32
+    private var entryMask: UInt32
     private var bytes: UnsafeMutableRawPointer
     private var capacity: Int
-    private let largestCapacity: Int
+    private var largestCapacity: Int
     private var writePosition: UInt64 = 0
 
     /// Both sizes are rounded up to powers of two.
@@ -117,8 +118,19 @@ package struct PacketHistory: ~Copyable {
     /// Makes the ring of bytes larger when the stream is too fast for it; what is stored moves along.
     package mutating func growIfNeeded(bytesPerSecond: Int) {
         guard bytesPerSecond / 2 > capacity, capacity < largestCapacity else { return }
+        growBytes(to: min(bytesPerSecond / 2, largestCapacity))
+    }
+
+    /// Makes both rings hold at least this much.
+    package mutating func grow(entries: Int, bytes: Int) {
+        if entries > entryCapacity { growEntries(to: entries) }
+        if bytes > capacity { growBytes(to: bytes) }
+    }
+
+    private mutating func growBytes(to wanted: Int) {
         var size = capacity
-        while size < bytesPerSecond / 2, size < largestCapacity { size *= 2 }
+        while size < wanted { size *= 2 }
+        largestCapacity = max(largestCapacity, size)
         let larger = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
         for index in 0...Int(entryMask) where entries[index].flags.contains(.isStored) {
             let entry = entries[index]
@@ -133,6 +145,19 @@ package struct PacketHistory: ~Copyable {
         bytes.deallocate()
         bytes = larger
         capacity = size
+    }
+
+    private mutating func growEntries(to wanted: Int) {
+        var count = entryCapacity
+        while count < wanted { count *= 2 }
+        let larger = UnsafeMutablePointer<HistoryEntry>.allocate(capacity: count)
+        larger.initialize(repeating: HistoryEntry(), count: count)
+        for index in 0...Int(entryMask) where entries[index].flags.contains(.isStored) {
+            larger[Int(entries[index].sequence & UInt32(truncatingIfNeeded: count - 1))] = entries[index]
+        }
+        entries.deallocate()
+        entries = larger
+        entryMask = UInt32(truncatingIfNeeded: count - 1)
     }
 
     package mutating func forgetEverything() {

@@ -57,7 +57,14 @@ package struct PeerMedia: ~Copyable {
     package var maximumBitrate: UInt64?
 
     // Outgoing.
+    /// Video that waits; sound and repairs go before it.
     package var queue = OutgoingQueue()
+    package var audioQueue = OutgoingQueue(capacity: 16)
+    package var repairQueue = OutgoingQueue(capacity: 16)
+    package var bandwidth = PeerBandwidth()
+    package var allocator = LayerAllocator()
+    var isPaced = false
+    var paddingTurn: UInt16 = 0
     package var transportSequence: UInt16 = 1
     package var isDirty = false
     package var reportsDue: UInt64 = 0
@@ -102,7 +109,19 @@ package struct PeerMedia: ~Copyable {
         return 0
     }
 
+    var hasWaiting: Bool { !queue.isEmpty || !repairQueue.isEmpty }
+
+    /// Sound leaves at once, the rest as fast as the path carries it, repairs first.
+    @inline(__always)
+    mutating func popNext(now: UInt64) -> OutgoingPacket? {
+        if let packet = audioQueue.popFirst() { return packet }
+        guard hasWaiting, bandwidth.mayRelease(now: now) else { return nil }
+        return repairQueue.popFirst() ?? queue.popFirst()
+    }
+
     package mutating func discardOutput() {
+        while audioQueue.popFirst() != nil {}
+        while repairQueue.popFirst() != nil {}
         while queue.popFirst() != nil {}
         control.removeAll(keepingCapacity: true)
         controlEnds.removeAll(keepingCapacity: true)

@@ -29,7 +29,24 @@ package struct ReceiverStream: ~Copyable {
     /// The encoding that is forwarded, and the one that shall be from its next key frame on; -1 for none.
     package var current: Int32 = -1
     package var currentStamp: UInt32 = 0
+    /// The encoding that was forwarded last, whose stamp `currentStamp` is.
+    var previous: Int32 = -1
     package var target: Int32 = -1
+    /// Carries whichever microphone is on the air, or the pinned one.
+    package var isShared = false
+    package var isPinned = false
+    /// What the page shows of it, and the largest layer that is of use for that.
+    package var view = ViewDemand.unknown
+    package var useful = UsefulLayer.everything
+    /// By whoever allots bandwidth and knows what the page shows.
+    package var wantedLayer = LayerTarget.highest
+    /// Why it is that one.
+    package var reason = LayerReason.best
+    /// The same for whoever allots bandwidth.
+    package var demand = StreamDemand()
+    package var layers = LayerSelector()
+    /// The key frame that was shown alone, while the next one is waited for: its encoding's stamp and its place.
+    package var shown: (stamp: UInt32, sequence: UInt32)?
 
     // Written by every packet.
     package var rewriter: StreamRewriter
@@ -76,5 +93,7 @@ package struct ReceiverStream: ~Copyable {
         for index in 0..<Int(midLength) { place.storeBytes(of: mid[index], toByteOffset: index, as: UInt8.self) }
     }
 
-    package var awaitsKeyFrame: Bool { isVideo && track >= 0 && target >= 0 && current != target }
+    package var awaitsKeyFrame: Bool {
+        isVideo && track >= 0 && target >= 0 && (current != target || layers.awaitsKeyFrame)
+    }
 }

@@ -10,6 +10,9 @@ package struct SentPacket: Sendable {
     package var pictureID: UInt16 = 0
     package var temporalIndex: UInt8 = 0
     package var keyIndex: UInt8 = 0
+    package var frameNumber: UInt16 = 0
+    /// What the dependency descriptor says of decode targets, 0 for what the publisher said.
+    package var decodeTargets: UInt32 = 0
     package var repetitions: UInt8 = 0
     package var flags: Flags = []
     /// What the header said when it was first sent: a repetition without RTX must be the same, bit for bit, because
@@ -19,6 +22,11 @@ package struct SentPacket: Sendable {
     /// Milliseconds of the clock, for pacing repetitions.
     package var sentAt: UInt32 = 0
 
+    func marker(of entry: HistoryEntry) -> Bool {
+        if flags.contains(.isEmpty) { return false }
+        return flags.contains(.endsPicture) || entry.flags.contains(.marker)
+    }
+
     package struct Flags: OptionSet, Sendable {
         package let rawValue: UInt8
         package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -26,6 +34,8 @@ package struct SentPacket: Sendable {
         package static let carriesMid = Flags(rawValue: 2)
         package static let isEmpty = Flags(rawValue: 4)
         package static let wasSent = Flags(rawValue: 8)
+        /// Gets the marker, whatever the source's packet had.
+        package static let endsPicture = Flags(rawValue: 16)
     }
 }
 

@@ -49,9 +49,11 @@ package struct SourceEncoding: ~Copyable {
     package var retransmissionSSRC: UInt32?
 
     // Written by every packet.
+    package var ingest = LayerIngest()
     package var unwrapper = SequenceUnwrapper()
     package var history: PacketHistory
     package var statistics = ReceptionStatistics()
+    package var layerRates = LayerRates()
     package var nack = NackGenerator()
     /// Packets in a row that were older than the history.
     package var staleRun = 0
@@ -63,6 +65,7 @@ package struct SourceEncoding: ~Copyable {
     package var keyFrameRequester = KeyFrameRequester()
     package var keyFrames: UInt64 = 0
     package var keyFrameTimestamp: UInt32?
+    package var cached = CachedKeyFrame()
     package var width: UInt16 = 0
     package var height: UInt16 = 0
     package var senderClock: SenderClock?

@@ -7,13 +7,13 @@ package struct RewrittenPacket: Sendable, Equatable {
     package var pictureID: UInt16
     package var temporalIndex: UInt8
     package var keyIndex: UInt8
+    /// Of the dependency descriptor.
+    package var frameNumber: UInt16
 }
 
 /// Offsets from the source's numbers to the receiver's. A switch of source chooses new offsets such that the receiver's
 /// numbers go on; packets of the new source from before the switch have no number and are not forwarded.
 package struct StreamRewriter: Sendable {
-    private static let remembered = 16
-
     // What the receiver has seen.
     package private(set) var hasStarted = false
     private var highestOut: UInt32
@@ -23,18 +23,23 @@ package struct StreamRewriter: Sendable {
     private var lastPictureID: UInt16
     private var lastTemporalIndex: UInt8
     private var lastKeyIndex: UInt8 = 0
+    private var lastFrameNumber: UInt16
 
     // How the present source is mapped.
-    private var offset: UInt32 = 0
-    private var base: UInt32 = 0
-    private var highestSource: UInt32 = 0
+    private var sequences = NumberLine()
+    /// VP8 and VP9. VP8's receivers wait for a picture whose number is missing, so left-out pictures leave no gap; VP9's
+    /// count by distances, so that its numbers are only moved.
+    private var pictures = NumberLine()
     package private(set) var timestampOffset: UInt32 = 0
-    private var pictureOffset: UInt16 = 0
     private var temporalOffset: UInt8 = 0
     private var keyOffset: UInt8 = 0
-    /// Sources' sequence numbers that were left out, newest last, and how many of them are still remembered.
-    private var skipped = InlineArray<16, UInt32>(repeating: 0)
-    private var skippedCount = 0
+    private var frameOffset: UInt16 = 0
+    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there on:
+    /// timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
+    private var earliest: UInt32 = 0
+    private var compressedFrom: UInt32 = 0
+    private var compressedUntil: UInt32?
+    private static let compression: UInt32 = 100
 
     /// Starts anywhere: a seed from the caller keeps tests repeatable and the wire unpredictable (RFC 3550 §5.1).
     package init(seed: UInt64) {
@@ -43,101 +48,111 @@ package struct StreamRewriter: Sendable {
         lastTimestamp = UInt32(truncatingIfNeeded: seed >> 16)
         lastPictureID = UInt16(truncatingIfNeeded: seed >> 48) & 0x7FFF
         lastTemporalIndex = UInt8(truncatingIfNeeded: seed >> 40)
+        lastFrameNumber = UInt16(truncatingIfNeeded: seed >> 32)
     }
 
     package var lastSequence: UInt16 { UInt16(truncatingIfNeeded: highestOut) }
     package var lastSentTimestamp: UInt32 { lastTimestamp }
     package var lastSentTime: UInt64 { lastTime }
 
-    /// From `entry` on, packets come from another source. `preferred` is the receiver's timestamp for this packet by the
-    /// sender's own clock, where both sources' sender reports are known; it is taken when it is believable.
-    package mutating func switchSource(at entry: HistoryEntry, now: UInt64, clockRate: UInt32, preferred: UInt32?) {
+    /// From `entry` on, packets come from another source.
+    ///
+    /// - Parameters:
+    ///   - preferred: the receiver's timestamp for this packet by the sender's own clock, where both sources' sender
+    ///     reports are known; it is taken when it is believable
+    ///   - newest: the timestamp of the packet of that source that came last; `entry` is late when it differs
+    package mutating func switchSource(
+        at entry: HistoryEntry, newest: UInt32? = nil, now: UInt64, clockRate: UInt32, preferred: UInt32?
+    ) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
-        let step: UInt32 = hasStarted && !lastMarker ? 2 : 1
-        offset = highestOut &+ step &- entry.sequence
-        base = entry.sequence
-        highestSource = entry.sequence &- 1
-        skippedCount = 0
-        if hasStarted {
-            timestampOffset = continued(now: now, clockRate: clockRate, preferred: preferred) &- entry.timestamp
-        } else {
-            timestampOffset = lastTimestamp &- entry.timestamp
-        }
-        pictureOffset = (lastPictureID &+ 1) &- entry.pictureID
+        let step: UInt32 = hasStarted && !lastMarker && !entry.codec.isAudio ? 2 : 1
+        sequences.start(at: entry.sequence, as: highestOut &+ step)
+        let late = newest.map { Int32(bitPattern: $0 &- entry.timestamp) > 0 ? $0 &- entry.timestamp : 0 } ?? 0
+        // A hundredth of a second: two pictures never share a time, and one never goes back.
+        earliest = hasStarted ? lastTimestamp &+ clockRate / (entry.codec.isAudio ? 50 : 100) : lastTimestamp
+        var due =
+            hasStarted ? continued(late: late, now: now, clockRate: clockRate, preferred: preferred) : earliest &- late
+        // Sound cannot be played faster: it is played later.
+        if entry.codec.isAudio, hasStarted, Int32(bitPattern: earliest &- due) > 0 { due = earliest }
+        timestampOffset = due &- entry.timestamp
+        compressedFrom = due
+        let behind = Int32(bitPattern: earliest &- due)
+        compressedUntil =
+            behind > 0 ? earliest &+ UInt32(bitPattern: behind) / (StreamRewriter.compression - 1) &+ 1 : nil
+        pictures.start(at: entry.layers.frame, as: UInt32(lastPictureID) &+ 1)
         temporalOffset = (lastTemporalIndex &+ 1) &- entry.temporalIndex
         keyOffset = (lastKeyIndex &+ 1) &- entry.keyIndex
+        frameOffset = (lastFrameNumber &+ 1) &- entry.layers.frameNumber
     }
 
-    private func continued(now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
+    /// When the entry was due, by the receiver's timestamps.
+    private func continued(late: UInt32, now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
         let elapsed = now > lastTime ? now - lastTime : 0
         let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
-        let expected = lastTimestamp &+ max(ticks, 1)
-        // A hundredth of a second: two pictures never share a time, and one never goes back.
-        let smallest = lastTimestamp &+ clockRate / 100
-        guard let preferred else { return later(expected, smallest) }
+        let expected = lastTimestamp &+ max(ticks, 1) &- late
+        guard let preferred else { return expected }
         let deviation = Int64(Int32(bitPattern: preferred &- expected))
         let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
-        return later(isBelievable ? preferred : expected, smallest)
+        return isBelievable ? preferred : expected
     }
 
-    private func later(_ first: UInt32, _ second: UInt32) -> UInt32 {
-        Int32(bitPattern: first &- second) > 0 ? first : second
+    private func timestamp(of entry: UnsafePointer<HistoryEntry>) -> UInt32 {
+        let due = entry.pointee.timestamp &+ timestampOffset
+        guard let compressedUntil, Int32(bitPattern: compressedUntil &- due) >= 0 else { return due }
+        let distance = Int32(bitPattern: due &- compressedFrom)
+        return distance <= 0 ? earliest : earliest &+ UInt32(bitPattern: distance) / StreamRewriter.compression
     }
 
     /// Leaves out a packet of the present source without a gap. false when it comes too late for that: then its number
     /// is already free, and something has to be sent in its place.
     package mutating func skip(_ sequence: UInt32) -> Bool {
-        guard hasStarted, Int32(bitPattern: sequence &- highestSource) > 0 else { return false }
-        highestSource = sequence
-        offset &-= 1
-        if skippedCount == StreamRewriter.remembered {
-            for index in 1..<StreamRewriter.remembered { skipped[index - 1] = skipped[index] }
-            skippedCount -= 1
-        }
-        skipped[skippedCount] = sequence
-        skippedCount += 1
-        return true
+        hasStarted && sequences.skip(sequence)
+    }
+
+    /// Leaves out a VP8 picture. Where later ones have gone before it, its number stays free.
+    package mutating func skipPicture(_ picture: UInt32) {
+        if hasStarted { _ = pictures.skip(picture) }
     }
 
     /// nil for packets from before the switch, left out, or too old to know their number.
-    package mutating func rewrite(_ entry: UnsafePointer<HistoryEntry>, now: UInt64) -> RewrittenPacket? {
+    ///
+    /// - Parameter endsPicture: the packet gets the marker that its source put on a later one
+    package mutating func rewrite(
+        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false
+    ) -> RewrittenPacket? {
         let source = entry.pointee.sequence
-        guard Int32(bitPattern: source &- base) >= 0 else { return nil }
-        var out = source &+ offset
-        let isNewest = Int32(bitPattern: source &- highestSource) > 0
-        if !isNewest, skippedCount > 0 {
-            guard let back = skippedAfter(source) else { return nil }
-            out &+= back
+        guard let out = sequences.map(source) else { return nil }
+        // A packet may come late and yet be the newest that the receiver gets, when those after it were left out.
+        let isNewest = !hasStarted || Int32(bitPattern: out &- highestOut) > 0
+        let timestamp = timestamp(of: entry)
+        let hasPicture = entry.pointee.flags.contains(.hasPictureID)
+        var picture: UInt32 = 0
+        if hasPicture {
+            guard let mapped = pictures.map(entry.pointee.layers.frame) else { return nil }
+            picture = mapped
         }
-        let timestamp = entry.pointee.timestamp &+ timestampOffset
         let packet = RewrittenPacket(
             sequence: UInt16(truncatingIfNeeded: out), timestamp: timestamp,
-            pictureID: (entry.pointee.pictureID &+ pictureOffset) & 0x7FFF,
+            pictureID: UInt16(truncatingIfNeeded: picture) & 0x7FFF,
             temporalIndex: entry.pointee.temporalIndex &+ temporalOffset,
-            keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F)
+            keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F,
+            frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
+        if sequences.isNewest(source) { sequences.advance(to: source) }
+        if hasPicture, pictures.isNewest(entry.pointee.layers.frame) {
+            pictures.advance(to: entry.pointee.layers.frame)
+        }
         if isNewest {
-            highestSource = source
             highestOut = out
-            lastMarker = entry.pointee.flags.contains(.marker)
+            lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
+            // The rest of a picture may come late and says nothing of when the picture was due.
+            if timestamp != lastTimestamp || !hasStarted { lastTime = now }
             lastTimestamp = timestamp
-            lastTime = now
-            if entry.pointee.flags.contains(.hasPictureID) { lastPictureID = packet.pictureID }
+            if hasPicture { lastPictureID = packet.pictureID }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }
             if entry.pointee.flags.contains(.hasKeyIndex) { lastKeyIndex = packet.keyIndex }
+            if entry.pointee.layers.flags.contains(.hasDescriptor) { lastFrameNumber = packet.frameNumber }
         }
         hasStarted = true
         return packet
-    }
-
-    /// How many left-out packets come after this one; nil when it is itself left out or older than what is remembered.
-    private func skippedAfter(_ sequence: UInt32) -> UInt32? {
-        var count: UInt32 = 0
-        for index in 0..<skippedCount {
-            let difference = Int32(bitPattern: skipped[index] &- sequence)
-            if difference == 0 { return nil }
-            if difference > 0 { count += 1 }
-        }
-        if count == skippedCount, skippedCount == StreamRewriter.remembered { return nil }
-        return count
     }
 }

@@ -46,6 +46,11 @@ package final class MediaEngine: Sendable {
         await worker.setMuted(room: room, peer: peer, stream: stream, muted)
     }
 
+    /// What the peer's page shows, nil when it does not say; what it does not show is not sent to it.
+    package func setView(room: String, peer: String, _ view: PageView?) async {
+        await worker.setView(room: room, peer: peer, view)
+    }
+
     /// Every packet of the room from now on, before any layer switching; asked again, it answers with the same ring.
     package func startRecording(room: String) async -> PacketRing {
         await worker.startRecording(room: room)
@@ -57,6 +62,11 @@ package final class MediaEngine: Sendable {
 
     package func statistics(room: String) async -> RoomStatistics {
         await worker.statistics(room: room)
+    }
+
+    /// Why each receiver gets what it gets.
+    package func explain(room: String) async -> RoomExplanation {
+        await worker.explain(room: room)
     }
 
     package func statistics() async -> EngineStatistics {

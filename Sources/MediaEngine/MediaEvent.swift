@@ -11,4 +11,8 @@ package enum MediaEvent: Sendable, Equatable {
     case streamFlowing(room: String, peer: String, stream: String, flowing: Bool)
     /// Loudness by participant, 0 (silence) to 127 (full scale), five times a second while somebody speaks.
     case audioLevels(room: String, levels: [String: Int])
+    /// The publisher need send only these layers of these streams.
+    case streamsWanted(room: String, peer: String, streams: [WantedStream])
+    /// Who dominates the conversation from now on; nil when that participant is gone.
+    case dominantSpeaker(room: String, peer: String?)
 }

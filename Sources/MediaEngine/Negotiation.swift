@@ -61,18 +61,24 @@ package struct PublishedStream: Sendable, Equatable, Codable {
     }
 }
 
-/// What a receive section of a peer carries at present; without participant and stream it waits for a later stream.
+/// What a receive section of a peer carries at present; without participant and stream it waits for a later stream, or
+/// carries whoever speaks.
 package struct SectionAssignment: Sendable, Equatable, Codable {
     package var mid: String
     package var kind: StreamKind
     package var participant: String?
     package var stream: String?
+    /// Microphones take turns in it, without further word.
+    package var shared: Bool
 
-    package init(mid: String, kind: StreamKind, participant: String? = nil, stream: String? = nil) {
+    package init(
+        mid: String, kind: StreamKind, participant: String? = nil, stream: String? = nil, shared: Bool = false
+    ) {
         self.mid = mid
         self.kind = kind
         self.participant = participant
         self.stream = stream
+        self.shared = shared
     }
 }
 

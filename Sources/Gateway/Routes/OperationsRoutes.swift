@@ -1,4 +1,4 @@
-// Is it alive, what does it count, how is the media of a room: for the hospital's IT and the statistics panel.
+// Is it alive, what does it count, how is the media of a room and why: for the hospital's IT and the statistics panel.
 import MediaEngine
 import Rooms
 
@@ -40,6 +40,18 @@ struct OperationsRoutes: Sendable {
                     return .refusal(404, "not_open", "This session has not been opened yet.")
                 }
                 return .json(ServerMessage.encode(await media.statistics(room: room)))
+            })
+        router.on(
+            .get, "/v1/rooms/{room}/explain",
+            authenticator.guarding { request, claims in
+                let room = request.parameter("room")
+                guard claims.allows(room: room) else {
+                    return Authenticator.response(to: TokenFault(.foreignRoom, "This token is for another room."))
+                }
+                guard await hub.existingSession(room) != nil else {
+                    return .refusal(404, "not_open", "This session has not been opened yet.")
+                }
+                return .json(ServerMessage.encode(await media.explain(room: room)))
             })
     }
 

@@ -1,10 +1,13 @@
 // What a client of consilium.v1 may say, read strictly. Form and size are checked here; permission never is.
 import Foundation
+package import MediaEngine
 package import Rooms
 
 package struct ClientMessage: Sendable {
     package enum Content: Sendable, Equatable {
         case join(token: String, resume: Resume?)
+        /// nil: the page does not say what it shows.
+        case viewSet(PageView?)
         case negotiate(sdp: String, streams: [DeclaredStream])
         case recordingStart(title: String)
         case recordingStop
@@ -33,6 +36,9 @@ package struct ClientMessage: Sendable {
     package static let sdpLimit = 200 * 1024
     package static let maximumStreams = 16
     package static let maximumLabelLength = 100
+    package static let maximumShown = 256
+    package static let maximumPixels = 32_768
+    private static let maximumScreen = 15
     private static let maximumID: Int64 = 1 << 53
 
     /// Nil: the client wants no reply.
@@ -69,6 +75,7 @@ extension ClientMessage: Decodable {
         case id
         case command = "do"
         case token, resume, session, seq, sdp, streams, mid, stream, role, label, muted, title
+        case participant, width, height, screen, pinned
     }
 
     package init(from decoder: any Decoder) throws {
@@ -110,6 +117,8 @@ extension ClientMessage: Decodable {
                 throw CommandFault(code: "too_long", message: "an offer has at most \(sdpLimit) bytes")
             }
             return .negotiate(sdp: sdp, streams: try streams(c))
+        case "view.set":
+            return .viewSet(try view(c))
         case "recording.start":
             let title: String = c.contains(.title) ? try field(c, .title, of: command) : ""
             guard title.count <= AccessClaims.maximumTitleLength else {
@@ -138,6 +147,40 @@ extension ClientMessage: Decodable {
             }
             return .room(try RoomCommand(name: command, from: decoder))
         }
+    }
+
+    private static func view(_ c: KeyedDecodingContainer<CodingKeys>) throws -> PageView? {
+        guard c.contains(.streams), try !c.decodeNil(forKey: .streams) else { return nil }
+        guard var list = try? c.nestedUnkeyedContainer(forKey: .streams) else {
+            throw CommandFault(code: "bad_field", message: "\"streams\" is a list")
+        }
+        var streams: [PageView.Stream] = []
+        while !list.isAtEnd {
+            guard streams.count < maximumShown else {
+                throw CommandFault(code: "too_many_streams", message: "a page shows at most \(maximumShown) streams")
+            }
+            guard let s = try? list.nestedContainer(keyedBy: CodingKeys.self),
+                let participant = try? s.decode(String.self, forKey: .participant), Name.isValid(participant),
+                let stream = try? s.decode(String.self, forKey: .stream), Name.isValid(stream),
+                let width = try? s.decode(Int.self, forKey: .width), (0...maximumPixels).contains(width),
+                let height = try? s.decode(Int.self, forKey: .height), (0...maximumPixels).contains(height)
+            else {
+                throw CommandFault(
+                    code: "bad_field",
+                    message: "a shown stream has participant, stream, width and height (0 to \(maximumPixels) pixels)")
+            }
+            let screen = s.contains(.screen) ? try? s.decode(Int.self, forKey: .screen) : 0
+            let pinned = s.contains(.pinned) ? try? s.decode(Bool.self, forKey: .pinned) : false
+            guard let screen, (0...maximumScreen).contains(screen), let pinned else {
+                throw CommandFault(
+                    code: "bad_field", message: "screen is a number from 0 to \(maximumScreen), pinned is true or false"
+                )
+            }
+            streams.append(
+                PageView.Stream(
+                    participant: participant, stream: stream, width: width, height: height, isPinned: pinned))
+        }
+        return PageView(streams: streams)
     }
 
     private static func resume(_ c: KeyedDecodingContainer<CodingKeys>) throws -> Resume? {

@@ -101,6 +101,9 @@ struct PageConnection: Sendable {
             case .negotiate(let sdp, let streams):
                 let answer = try await session.negotiate(participant, sdp: sdp, declared: streams)
                 socket.send(reply: ServerMessage.ok(id) { ServerMessage.answer(answer, into: &$0) })
+            case .viewSet(let view):
+                try await session.setView(participant, view)
+                socket.send(reply: ServerMessage.ok(id))
             case .recordingStart(let title):
                 let recording = try await session.startRecording(title: title, by: participant)
                 socket.send(reply: ServerMessage.ok(id) { $0.field("recording", recording) })

@@ -33,6 +33,8 @@ actor RoomSession {
     private var recording = Recording.none
     private var recordingWaiters: [CheckedContinuation<Void, Never>] = []
     private var snapshotDue: UInt64 = 0
+    /// Who dominates the conversation; told to those who come later.
+    private var speaker: String?
     private var isLeaving = false
     private var floorHolder: ParticipantID?
     private var pump: Task<Void, Never>?
@@ -122,6 +124,9 @@ actor RoomSession {
         case .snapshot(let snapshot): connection.goLive(after: snapshot.seq)
         case .tail(let events): connection.goLive(after: events.last?.seq ?? resume?.seq ?? 0)
         }
+        if let speaker, connection.isLive {
+            socket.send(presence: ServerMessage.speaker(speaker), key: PresenceKey(kind: "speaker", by: ""))
+        }
         services.log(.info, admission.resumed ? "participant.resumed" : "participant.joined") { json in
             json.field("room", opaqueID)
             json.field("participant", participant.text)
@@ -182,6 +187,12 @@ actor RoomSession {
         await live.setStreams(streams, of: participant)
     }
 
+    /// What the page shows; nil when it does not say.
+    func setView(_ participant: ParticipantID, _ view: PageView?) async throws(Refusal) {
+        _ = try await permissions(of: participant)
+        await services.media.setView(room: name, peer: participant.text, view)
+    }
+
     private func permissions(of participant: ParticipantID) async throws(Refusal) -> Set<Permission> {
         guard let status = await live.state.participants[participant]?.status else {
             throw Refusal("not_in_room", "you are not in this room any more; join again")
@@ -215,6 +226,14 @@ actor RoomSession {
             for connection in connections.values where connection.isLive {
                 connection.socket.send(presence: message, key: PresenceKey(kind: "levels", by: ""))
             }
+        case .dominantSpeaker(_, let peer):
+            speaker = peer
+            let message = ServerMessage.speaker(peer)
+            for connection in connections.values where connection.isLive {
+                connection.socket.send(presence: message, key: PresenceKey(kind: "speaker", by: ""))
+            }
+        case .streamsWanted(_, let peer, let streams):
+            notify(peer, ServerMessage.wanted(streams))
         case .streamFlowing:
             break
         }

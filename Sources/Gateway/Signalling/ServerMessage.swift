@@ -60,6 +60,34 @@ enum ServerMessage {
         }
     }
 
+    static func wanted(_ streams: [WantedStream]) -> OutgoingMessage {
+        notice("media.wanted") { json in
+            json.key("streams") { json in
+                json.array { json in
+                    for stream in streams {
+                        json.object { json in
+                            json.field("mid", stream.mid)
+                            json.field("stream", stream.stream)
+                            json.field("wanted", stream.wanted)
+                            json.key("rids") { json in
+                                json.array { json in
+                                    for rid in stream.rids { json.value(rid) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    static func speaker(_ participant: String?) -> OutgoingMessage {
+        object { json in
+            json.field("presence", "speaker")
+            json.field("participant", participant)
+        }
+    }
+
     static func sections(_ sections: [SectionAssignment], _ needed: SectionsNeeded) -> OutgoingMessage {
         notice("media.sections") { write(sections, needed, into: &$0) }
     }
@@ -122,6 +150,7 @@ enum ServerMessage {
                         json.field("kind", section.kind.rawValue)
                         json.field("participant", section.participant)
                         json.field("stream", section.stream)
+                        if section.shared { json.field("shared", true) }
                     }
                 }
             }

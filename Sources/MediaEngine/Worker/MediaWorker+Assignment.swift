@@ -32,12 +32,20 @@ extension MediaWorker {
         peer.needed = SectionsNeeded(
             audio: assign(.audio, &peer, entry), video: assign(.video, &peer, entry))
         rooms[room]?.peers[name] = peer
+        applyView(room: room, peer: name)
         return peer.sections.map(\.assignment) != before || peer.needed != neededBefore
     }
 
     private func assign(_ kind: StreamKind, _ peer: inout PeerEntry, _ room: RoomEntry) -> Int {
         let wanted = wantedTracks(kind, peer, room)
         let places = peer.sections.indices.filter { peer.sections[$0].kind == kind }
+        if kind == .audio, peer.subscription == .everything, wanted.count > AudioRoom.directSources {
+            return share(places, of: &peer, wanted)
+        }
+        for place in places where peer.sections[place].isShared {
+            core.forwarder.unshare(peer.sections[place].stream)
+            peer.sections[place].isShared = false
+        }
         let current = places.map { place in
             wanted.firstIndex { $0.published.track == peer.sections[place].track }
         }
@@ -56,6 +64,25 @@ extension MediaWorker {
             carry(wanted[track], in: &peer.sections[place])
         }
         return plan.needed
+    }
+
+    /// More microphones than a page needs sections for: they take turns in a few.
+    private func share(_ places: [Int], of peer: inout PeerEntry, _ wanted: [Wanted]) -> Int {
+        for place in places {
+            guard
+                let codec = wanted.lazy.compactMap({ [section = peer.sections[place]] in
+                    section.codec(carrying: $0.published.codec)
+                }).first
+            else { continue }
+            peer.sections[place].isShared = true
+            peer.sections[place].track = nil
+            peer.sections[place].participant = nil
+            peer.sections[place].streamName = nil
+            core.forwarder.share(
+                peer.sections[place].stream, codec: CodecKind(name: codec.name, kind: .audio),
+                payloadType: codec.payloadType, clockRate: codec.clockRate, now: loop.now)
+        }
+        return AudioRoom.sharedSections
     }
 
     private func carry(_ wanted: Wanted, in section: inout ReceiveSection) {

@@ -21,6 +21,7 @@ extension MediaWorker {
         peer.answerVersion += 1
         rooms[room]?.peers[name] = peer
         assignSections(room: room, except: name)
+        repeatWanted(room: room, peer: name)
         return answer(to: evaluated, room: room, peer: name)
     }
 
@@ -189,7 +190,8 @@ extension MediaWorker {
                     codec: CodecKind(name: first.name, kind: kind), payloadType: first.payloadType,
                     isMuted: declared?.muted ?? false, usesNack: first.feedback.contains("nack"),
                     usesPictureLoss: first.feedback.contains("nack pli"),
-                    usesFullIntra: first.feedback.contains("ccm fir")))
+                    usesFullIntra: first.feedback.contains("ccm fir"),
+                    role: StreamRole(name: role, isVideo: kind == .video)))
             let published = PublishedTrack(
                 mid: section.mid, stream: stream, kind: kind, role: role, track: track, codec: first,
                 codecs: section.codecs, section: publishedSection(section, track: track, kind: kind), order: nextOrder)
@@ -206,6 +208,7 @@ extension MediaWorker {
     private func renewed(_ old: PublishedTrack, _ section: OfferedSection, role: String) -> PublishedTrack {
         var renewed = old
         renewed.role = role
+        core.forwarder.tracks.find(old.track)?.pointee.role = StreamRole(name: role, isVideo: old.kind == .video)
         renewed.codecs = section.codecs
         renewed.section = publishedSection(section, track: old.track, kind: old.kind)
         if let codec = section.codecs.first(where: { $0.payloadType == old.codec.payloadType }) {
@@ -278,6 +281,17 @@ extension MediaWorker {
                     mid: section.mid, kind: kind, stream: stream, ssrc: ssrc, retransmissionSSRC: repair,
                     codecs: section.codecs))
         }
+        let feedback = sections.reduce(into: Set<String>()) { set, section in
+            for codec in section.codecs { set.formUnion(codec.feedback) }
+        }
+        let hasNumbers = evaluated.sections.contains { section in
+            section.direction.receives
+                && section.extensions.contains { HeaderExtensionKind($0.uri) == .transportSequence }
+        }
+        core.forwarder.setBandwidthSource(
+            hasNumbers && feedback.contains("transport-cc")
+                ? .transportFeedback : feedback.contains("goog-remb") ? .maximumBitrate : .nothing,
+            peer: peer.id, now: loop.now)
         for old in peer.sections where !sections.contains(where: { $0.stream == old.stream }) {
             core.forwarder.removeStream(old.stream)
         }

@@ -175,6 +175,10 @@ actor MediaWorker {
                     .streamFlowing(room: owner.room, peer: owner.peer, stream: owner.stream, flowing: isFlowing))
             case .codecChanged(let track): codecChanged(track, now: now)
             case .levels(let room, let levels): report(levels, room: room)
+            case .wantedLayers(let track, let count): tellWanted(track, count: count)
+            case .speaker(let room, let track):
+                guard let name = roomNames[room] else { continue }
+                events.yield(.dominantSpeaker(room: name, peer: trackOwners[track]?.peer))
             case .senderReport(let track, let layer, let ssrc, let clock):
                 record(clock, ssrc: ssrc, track: track, layer: layer)
             case .sourceEnded: continue

@@ -31,13 +31,15 @@ struct ReceiveSection {
     var track: Int32?
     var participant: String?
     var streamName: String?
+    /// Sources take turns in it.
+    var isShared = false
 
     func codec(carrying other: NegotiatedCodec) -> NegotiatedCodec? {
         codecs.first { $0.carriesSameBits(as: other) }
     }
 
     var assignment: SectionAssignment {
-        SectionAssignment(mid: mid, kind: kind, participant: participant, stream: streamName)
+        SectionAssignment(mid: mid, kind: kind, participant: participant, stream: streamName, shared: isShared)
     }
 }
 
@@ -59,6 +61,8 @@ struct PeerEntry {
     var published: [PublishedTrack] = []
     var sections: [ReceiveSection] = []
     var needed = SectionsNeeded()
+    /// nil until the page says what it shows.
+    var view: KnownView?
     var isConnected = false
 
     var publishedStreams: [PublishedStream] {

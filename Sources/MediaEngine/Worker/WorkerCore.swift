@@ -440,15 +440,15 @@ struct WorkerCore: ~Copyable {
             guard length > 0 else { break }
             connection.commit(link.pointee.transport.protectRTCP(room, length: length))
         }
+        defer { connection.flush() }
         while let room = connection.reserve(WorkerCore.largestDatagram, .media) {
-            guard let packet = forwarder.writeNext(for: id, now: now, into: room) else { break }
+            guard let packet = forwarder.writeNext(for: id, now: now, into: room) else { return }
             connection.commit(
                 link.pointee.transport.protectRTP(
                     slot: packet.slot, destination: room, headerLength: packet.headerLength, payload: packet.payload))
             link.pointee.packetsSent &+= 1
         }
         forwarder.peers[id].pointee.discardOutput()
-        connection.flush()
     }
 }
 

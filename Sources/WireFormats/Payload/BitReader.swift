@@ -3,7 +3,7 @@
 /// Past the end everything reads as zero, and `isExhausted` says so.
 struct BitReader {
     private let bytes: UnsafeRawBufferPointer
-    private var position = 0
+    private var nextByte = 0
     private let removesEmulationPrevention: Bool
     private var zeros = 0
     private(set) var isExhausted = false
@@ -25,18 +25,30 @@ struct BitReader {
 
     private mutating func load() {
         left = 8
-        if removesEmulationPrevention, zeros >= 2, position < bytes.count, bytes[position] == 3 {
-            position &+= 1
+        if removesEmulationPrevention, zeros >= 2, nextByte < bytes.count, bytes[nextByte] == 3 {
+            nextByte &+= 1
             zeros = 0
         }
-        guard position < bytes.count else {
+        guard nextByte < bytes.count else {
             isExhausted = true
             current = 0
             return
         }
-        current = bytes[position]
+        current = bytes[nextByte]
         zeros = current == 0 ? zeros &+ 1 : 0
-        position &+= 1
+        nextByte &+= 1
+    }
+
+    /// Bits read so far; only where no bytes are removed.
+    var position: Int { nextByte &* 8 &- left }
+
+    /// AV1's ns(n): a value below `count`, in as few bits as that takes.
+    mutating func nonSymmetric(_ count: UInt32) -> UInt32 {
+        guard count > 1 else { return 0 }
+        let width = 32 &- count.leadingZeroBitCount
+        let short = (UInt32(1) << UInt32(width)) &- count
+        let value = bits(width &- 1)
+        return value < short ? value : value << 1 &- short &+ bits(1)
     }
 
     /// Up to 32 bits.

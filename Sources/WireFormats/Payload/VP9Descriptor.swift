@@ -20,6 +20,8 @@ package struct VP9Descriptor: Sendable, Hashable {
     package var temporalBaseIndex: UInt8?
     package var pictureIDOffset: UInt8
     package var temporalBaseIndexOffset: UInt8
+    /// Flexible mode: how many pictures back the references are, a byte each, the first lowest; 0 where there is none.
+    package var references: UInt32
     /// Spatial layers of the scalability structure; 0 without one.
     package var structuredLayers: UInt8
     /// The largest layer's size; nil without sizes in the structure.
@@ -47,6 +49,7 @@ package struct VP9Descriptor: Sendable, Hashable {
         temporalBaseIndex = nil
         pictureIDOffset = 0
         temporalBaseIndexOffset = 0
+        references = 0
         structuredLayers = 0
         structuredSize = nil
         length = 0
@@ -75,11 +78,12 @@ package struct VP9Descriptor: Sendable, Hashable {
         }
         if isFlexible && isInterPicture {
             // Up to three references, each saying whether another follows.
-            var references = 0
+            var count: UInt32 = 0
             var more = true
             while more {
-                guard references < 3, let difference = reader.read8() else { return nil }
-                references &+= 1
+                guard count < 3, let difference = reader.read8() else { return nil }
+                references |= UInt32(difference >> 1) << (count &* 8)
+                count &+= 1
                 more = difference & 0x01 != 0
             }
         }

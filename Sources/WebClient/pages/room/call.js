@@ -147,6 +147,7 @@ export class Call extends EventTarget {
     /** @param {Presence} presence */
     #presence(presence) {
         if (presence.presence === "levels") this.model.hear(presence["levels"] ?? {});
+        else if (presence.presence === "speaker") this.model.setSpeaker(presence["participant"] ?? null);
         else if (presence.presence === "pointer") this.dispatchEvent(new CustomEvent("pointer", { detail: presence }));
     }
 
@@ -155,6 +156,9 @@ export class Call extends EventTarget {
         switch (notice.notice) {
             case "media.sections":
                 this.media.assign(notice["sections"] ?? [], notice["needed"]);
+                break;
+            case "media.wanted":
+                this.media.setWanted(notice["streams"] ?? []);
                 break;
             case "media.state":
                 // The server gave the transport up; ours may not have noticed yet.

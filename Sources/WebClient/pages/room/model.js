@@ -13,8 +13,6 @@ const floorPermissions = new Set(["steer", "point", "speak"]);
 /** −52 dBov: louder than a room, softer than a voice. */
 const quietest = 75;
 const speakingFor = 900;
-const takesStageAfter = 1_200;
-const keepsStageFor = 3_000;
 const layoutKey = "consilium.layout";
 
 /** Dispatches `change` once per animation frame in which something changed. */
@@ -42,13 +40,10 @@ export class RoomModel extends EventTarget {
     poppedOut = new Set();
     unreadChat = 0;
 
-    /** @type {string | null} who is taken to be speaking, with some steadiness */
+    /** @type {string | null} who dominates the conversation, apart from ourselves, as the server hears it */
     activeSpeaker = null;
     /** @type {Map<string, number>} when somebody was last heard */
     #heard = new Map();
-    /** @type {Map<string, number>} since when somebody has been speaking without a pause */
-    #speakingSince = new Map();
-    #activeSince = 0;
     #scheduled = false;
 
     constructor() {
@@ -102,11 +97,8 @@ export class RoomModel extends EventTarget {
     hear(levels) {
         const now = performance.now();
         for (const [participant, level] of Object.entries(levels)) {
-            if (level < quietest) continue;
-            if (!this.speaking(participant)) this.#speakingSince.set(participant, now);
-            this.#heard.set(participant, now);
+            if (level >= quietest) this.#heard.set(participant, now);
         }
-        this.#chooseSpeaker(now);
         this.changed();
     }
 
@@ -116,27 +108,13 @@ export class RoomModel extends EventTarget {
     }
 
     /**
-     * Nobody takes the stage for a cough, and nobody loses it for a breath.
-     * @param {number} now
+     * The server decides who dominates: nobody takes the stage for a cough, and nobody loses it for a breath.
+     * @param {string | null} participant
      */
-    #chooseSpeaker(now) {
-        const current = this.activeSpeaker;
-        if (current && this.speaking(current)) return;
-        if (current && now - this.#activeSince < keepsStageFor && this.state.participants[current]) return;
-        let best = null;
-        let bestSince = Infinity;
-        for (const participant of Object.keys(this.state.participants)) {
-            if (participant === this.self || !this.speaking(participant)) continue;
-            const since = this.#speakingSince.get(participant) ?? now;
-            if (now - since >= takesStageAfter && since < bestSince) {
-                best = participant;
-                bestSince = since;
-            }
-        }
-        if (best) {
-            this.activeSpeaker = best;
-            this.#activeSince = now;
-        }
+    setSpeaker(participant) {
+        // One's own voice does not move the others' pictures.
+        if (participant !== this.self) this.activeSpeaker = participant;
+        this.changed();
     }
 
     /** @param {Layout} layout */

@@ -17,6 +17,11 @@ import { toast } from "./announce.js";
  * @property {boolean} recording
  */
 
+/**
+ * A picture that somebody can see, its size in physical pixels; the page itself is screen 0.
+ * @typedef {{ tile: Tile, width: number, height: number, screen: number }} ShownTile
+ */
+
 export class Popouts {
     /** @type {Map<string, { tile: Tile, window: Window, render: ((view: PopoutView) => void) | null }>} by id */
     #open = new Map();
@@ -99,6 +104,17 @@ export class Popouts {
                 recording: model.state.recording !== null,
             });
         }
+    }
+
+    /** @returns {ShownTile[]} */
+    shown() {
+        const seen = [];
+        for (const [id, { tile, window: opened }] of this.#open) {
+            if (opened.closed || opened.document.visibilityState === "hidden" || tile.kind !== "stream" || tile.self) continue;
+            const scale = opened.devicePixelRatio || 1;
+            seen.push({ tile, width: opened.innerWidth * scale, height: opened.innerHeight * scale, screen: Math.min(15, Number(id.slice(1))) });
+        }
+        return seen;
     }
 
     #changed() {

@@ -18,6 +18,7 @@ import { Sounds } from "./sounds.js";
 import { Stage } from "./stage.js";
 import { StatisticsPanel } from "./statistics.js";
 import { Toolbar } from "./toolbar.js";
+import { ViewReport } from "./view-report.js";
 import { ViewportHub } from "./viewports.js";
 
 /** @typedef {import("./call.js").Call} Call */
@@ -39,6 +40,7 @@ export class RoomView {
         this.viewports = new ViewportHub(call);
         this.popouts = new Popouts(this);
         this.stage = new Stage(this);
+        this.viewReport = new ViewReport(this);
         this.toolbar = new Toolbar(this);
         this.consent = new ConsentBanner(this);
         this.panels = {
@@ -101,6 +103,7 @@ export class RoomView {
         this.toolbar.render();
         this.consent.render();
         this.popouts.render();
+        this.viewReport.changed();
         this.#panel();
     };
 
@@ -245,6 +248,7 @@ export class RoomView {
         this.call.model.removeEventListener("change", this.render);
         this.keys.destroy();
         this.popouts.closeAll();
+        this.viewReport.destroy();
         this.stage.destroy();
         this.toolbar.destroy();
     }

@@ -29,6 +29,7 @@ export class Stage {
             this.#width = this.area.clientWidth;
             this.#height = this.area.clientHeight;
             this.render();
+            this.room.viewReport.changed();
         });
         this.observer.observe(this.area);
     }
@@ -75,6 +76,25 @@ export class Stage {
         const alone = others.length === 0 && scene.stage.every((tile) => tile.kind !== "viewport");
         this.empty.hidden = !alone;
         if (alone) setText(this.empty, "Nobody else is here yet. They appear as soon as they join.");
+    }
+
+    /**
+     * The pictures of others that can be seen here, in physical pixels. A page in a hidden tab shows none but a floating one.
+     * @returns {import("./popouts.js").ShownTile[]}
+     */
+    shown() {
+        const floating = document.pictureInPictureElement;
+        const scale = window.devicePixelRatio || 1;
+        const seen = [];
+        for (const { tile, place, video } of this.#views.values()) {
+            if (tile.kind !== "stream" || tile.self || this.room.call.model.poppedOut.has(tile.key)) continue;
+            if (video && video === floating) {
+                seen.push({ tile, width: Math.max(640, place?.width ?? 0) * scale, height: Math.max(360, place?.height ?? 0) * scale, screen: 0 });
+            } else if (place && document.visibilityState !== "hidden") {
+                seen.push({ tile, width: place.width * scale, height: place.height * scale, screen: 0 });
+            }
+        }
+        return seen;
     }
 
     /** @param {string} viewport */

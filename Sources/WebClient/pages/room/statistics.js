@@ -1,4 +1,4 @@
-// The panel of statistics: the path of the packets and a line per stream.
+// The panel of statistics: the path of the packets, a line per stream, and why each picture is as it is.
 
 import { KeyedList, h, setText } from "../shared/dom.js";
 import { rate } from "../shared/format.js";
@@ -7,6 +7,7 @@ import { streamRoleName } from "../shared/words.js";
 
 /** @typedef {import("./room-view.js").RoomView} RoomView */
 /** @typedef {import("../shared/media-statistics.js").StreamStatistics} StreamStatistics */
+/** @typedef {import("../shared/consilium").ExplainedStream} ExplainedStream */
 
 const interval = 1_000;
 
@@ -14,6 +15,8 @@ export class StatisticsPanel {
     title = "Connection";
     #reader = new StatisticsReader();
     #timer = 0;
+    /** @type {Map<string, ExplainedStream>} by mid */
+    #explained = new Map();
 
     /** @param {RoomView} room */
     constructor(room) {
@@ -23,7 +26,7 @@ export class StatisticsPanel {
         this.element = h("div", { class: "panel-body scroll" }, this.facts, this.streams);
         this.list = new KeyedList(this.streams, {
             key: (/** @type {StreamStatistics} */ stream) => stream.key,
-            create: () => h("li", {}, h("div", { class: "line" }, h("strong"), h("span", { class: "numeric" })), h("span", { class: "small faint numeric" })),
+            create: () => h("li", {}, h("div", { class: "line" }, h("strong"), h("span", { class: "numeric" })), h("span", { class: "small faint numeric" }), h("span", { class: "small soft why" })),
             update: (row, stream) => this.#row(row, stream),
         });
     }
@@ -54,6 +57,7 @@ export class StatisticsPanel {
             ["Server", path.remote],
             ["Encryption", path.encryption || "–"],
         ]);
+        await this.#ask();
         streams.sort((a, b) => order(a).localeCompare(order(b)));
         this.list.render(streams);
     }
@@ -78,15 +82,52 @@ export class StatisticsPanel {
     #row(row, stream) {
         const { model } = this.room.call;
         const [strong, bits] = /** @type {HTMLElement} */ (row.firstElementChild).children;
-        const who = stream.participant ? model.name(stream.participant) : "You";
+        const shared = stream.participant === "";
+        const who = shared ? "Whoever speaks" : stream.participant ? model.name(stream.participant) : "You";
         const role = model.state.participants[stream.participant ?? model.self]?.streams[stream.stream]?.role;
-        const what = role ? streamRoleName(role) : stream.stream;
+        const what = shared ? "sound" : role ? streamRoleName(role) : stream.stream;
         setText(/** @type {Element} */ (strong), `${who} · ${what}${stream.layer ? ` (${stream.layer})` : ""}`);
         setText(/** @type {Element} */ (bits), `${stream.direction === "in" ? "↓" : "↑"} ${rate(stream.bitsPerSecond)}`);
         const picture = stream.kind === "video" && stream.width ? `${stream.width}×${stream.height}, ${Math.round(stream.framesPerSecond)} fps` : "";
         const parts = [stream.codec, picture, `loss ${(stream.loss * 100).toFixed(1)} %`, `jitter ${Math.round(stream.jitter)} ms`];
         if (stream.freezes > 0) parts.push(`${stream.freezes} freezes`);
-        setText(/** @type {Element} */ (row.lastElementChild), parts.filter(Boolean).join(" · "));
+        setText(/** @type {Element} */ (row.children[1]), parts.filter(Boolean).join(" · "));
+        const explained = stream.direction === "in" && stream.kind === "video" ? this.#explained.get(stream.mid) : undefined;
+        setText(/** @type {Element} */ (row.children[2]), explained ? reason(explained) : "");
+    }
+
+    /** Asks the server why we get what we get. */
+    async #ask() {
+        const { call } = this.room;
+        try {
+            const answer = await call.fetch(`/v1/rooms/${encodeURIComponent(call.model.state.room)}/explain`);
+            if (!answer.ok) return;
+            /** @type {{ receivers: { peer: string, streams: ExplainedStream[] }[] }} */
+            const { receivers } = await answer.json();
+            const ours = receivers.find((receiver) => receiver.peer === call.model.self);
+            this.#explained = new Map((ours?.streams ?? []).map((stream) => [stream.mid, stream]));
+        } catch {
+            // The connection is gone; the panel says so above.
+        }
+    }
+}
+
+/** @param {ExplainedStream} stream */
+function reason({ why, shown, layer, wanted }) {
+    const place = shown ? ` (${shown.width}×${shown.height})` : "";
+    switch (why) {
+        case "viewport":
+            return wanted ? `Why: sent as large as it is shown here${place}` : "Why: not sent, because it is not shown here";
+        case "bandwidth":
+            return wanted ? "Why: smaller than shown, the connection carries no more" : "Why: paused, the connection does not carry it";
+        case "publisher":
+            return layer ? "Why: the sender sends no larger picture" : "Why: nothing has come from the sender";
+        case "decoder":
+            return "Why: this browser decodes no better one";
+        case "policy":
+            return "Why: by the rules of the room";
+        default:
+            return "Why: the best there is";
     }
 }
 

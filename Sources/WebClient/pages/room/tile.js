@@ -16,6 +16,8 @@ const frozenAfter = 4_000;
 export class TileView {
     /** @type {ViewportSurface | null} */
     surface = null;
+    /** @type {Place | undefined} where it is on the stage; nowhere when there is no room for it */
+    place;
     #frames = 0;
     #movedAt = performance.now();
 
@@ -115,6 +117,7 @@ export class TileView {
 
     /** @param {Place | undefined} place */
     setPlace(place) {
+        this.place = place;
         const { style } = this.element;
         this.element.hidden = !place;
         if (!place) return;

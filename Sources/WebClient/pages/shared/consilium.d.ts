@@ -101,6 +101,26 @@ export interface Section {
     kind: "audio" | "video";
     participant: string | null;
     stream: string | null;
+    shared?: true;
+}
+
+/** Why we get a stream as we get it: `GET /v1/rooms/{room}/explain`. */
+export interface ExplainedStream {
+    mid: string;
+    kind: "audio" | "video";
+    participant: string;
+    stream: string;
+    role: string;
+    layer?: ExplainedLayer;
+    wanted?: ExplainedLayer;
+    shown?: { width: number; height: number };
+    why: string;
+}
+
+export interface ExplainedLayer {
+    rid?: string;
+    width?: number;
+    height?: number;
 }
 
 export interface StreamDeclaration {

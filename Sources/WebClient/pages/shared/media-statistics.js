@@ -7,6 +7,7 @@
  * @property {string} key
  * @property {"in" | "out"} direction
  * @property {"audio" | "video"} kind
+ * @property {string} mid of the section it comes on
  * @property {string | null} participant null for our own
  * @property {string} stream
  * @property {string} layer simulcast layer, for our own
@@ -78,6 +79,7 @@ export class StatisticsReader {
             key: entry.id,
             direction: "in",
             kind: entry.kind,
+            mid: remote.mid,
             participant: remote.participant,
             stream: remote.stream,
             layer: "",
@@ -105,6 +107,7 @@ export class StatisticsReader {
             key: entry.id,
             direction: "out",
             kind: entry.kind,
+            mid: local.transceiver?.mid ?? "",
             participant: null,
             stream: local.stream,
             layer: entry.rid ?? "",

@@ -17,7 +17,7 @@
  * @property {boolean} simulcast
  */
 
-/** @typedef {{ participant: string, stream: string, kind: "audio" | "video", mid: string, media: MediaStream }} RemoteStream */
+/** Participant and stream are empty for a section in which microphones take turns. @typedef {{ participant: string, stream: string, kind: "audio" | "video", mid: string, media: MediaStream }} RemoteStream */
 
 const firstPool = { audio: 2, video: 4 };
 const disconnectedPatience = 4_000;
@@ -180,6 +180,17 @@ export class Media extends EventTarget {
         this.#grow(needed);
     }
 
+    /**
+     * The server says which layers of our streams anybody wants; the others are neither encoded nor sent.
+     * @param {{ mid: string, wanted: boolean, rids: string[] }[]} streams
+     */
+    setWanted(streams) {
+        for (const { mid, wanted, rids } of streams) {
+            const local = [...this.local.values()].find((candidate) => candidate.transceiver?.mid === mid);
+            if (local?.transceiver) void activate(local.transceiver.sender, (rid) => wanted && (rids.length === 0 || rids.includes(rid)));
+        }
+    }
+
     /** Asks for an offer; several wishes at once become one. */
     negotiate() {
         this.#dirty = true;
@@ -236,6 +247,7 @@ export class Media extends EventTarget {
         if (idle) {
             idle.direction = "sendonly";
             void idle.sender.replaceTrack(local.track);
+            void activate(idle.sender, () => true);
             local.transceiver = idle;
         } else {
             /** @type {RTCRtpTransceiverInit} */
@@ -350,9 +362,16 @@ export class Media extends EventTarget {
         if (!peer) return;
         const transceivers = new Map(peer.getTransceivers().map((transceiver) => [transceiver.mid, transceiver]));
         const told = new Set();
-        for (const { mid, kind, participant, stream } of sections) {
+        for (const { mid, kind, participant, stream, shared } of sections) {
             const transceiver = transceivers.get(mid);
-            if (!transceiver || !participant || !stream) continue;
+            if (!transceiver) continue;
+            if (shared) {
+                told.add(mid);
+                const media = this.remote.get(mid)?.media ?? new MediaStream([transceiver.receiver.track]);
+                this.remote.set(mid, { participant: "", stream: "", kind, mid, media });
+                continue;
+            }
+            if (!participant || !stream) continue;
             told.add(mid);
             const known = this.remote.get(mid);
             if (known && known.participant === participant && known.stream === stream) continue;
@@ -440,4 +459,29 @@ async function keepResolution(sender) {
     } catch {
         // The hint on the track asks for the same.
     }
+}
+
+/** @type {WeakMap<RTCRtpSender, Promise<void>>} the last change of a sender's parameters; the next one waits for it */
+const changes = new WeakMap();
+
+/**
+ * @param {RTCRtpSender} sender
+ * @param {(rid: string) => boolean} isActive
+ */
+function activate(sender, isActive) {
+    const change = (changes.get(sender) ?? Promise.resolve()).then(async () => {
+        // Somebody else may change the parameters between reading and writing them: then it is tried once more.
+        for (let attempt = 0; attempt < 2; attempt += 1) {
+            const parameters = sender.getParameters();
+            for (const encoding of parameters.encodings) encoding.active = isActive(encoding.rid ?? "");
+            try {
+                await sender.setParameters(parameters);
+                return;
+            } catch (error) {
+                if (attempt > 0) console.warn("the browser does not switch layers", error);
+            }
+        }
+    });
+    changes.set(sender, change);
+    return change;
 }

@@ -1,0 +1,107 @@
+// When to try whether the path carries more, and how much more.
+
+/// Probes aim at what the next layer needs. A success leads on at once, a failure waits: every probe that fails has put
+/// some milliseconds of queue into somebody's network. After libwebrtc's probe controller (factors of the first probes
+/// and of those after a success, one second for a result) and LiveKit's regulator (waiting longer after failures).
+package struct Probing: Sendable {
+    static let firstFactor = 4.0
+    static let factor = 2.0
+    /// Share of a probe's rate that counts as success.
+    static let success = 0.7
+    static let restAfterOveruse: UInt64 = 1_500_000_000
+    static let leap = 1.4
+    static let duration = 0.025
+    static let smallestBytes = 6000
+    static let interval: UInt64 = 2_000_000_000
+    static let longestInterval: UInt64 = 5_000_000_000
+    static let leadsOn: UInt64 = 250_000_000
+    static let longestChain: UInt64 = 2_000_000_000
+
+    package private(set) var cluster: ProbeCluster?
+    package private(set) var count = 0
+    package private(set) var failures = 0
+    private var nextID: UInt8 = 1
+    private var chainStartedAt: UInt64 = 0
+    private var lastSuccess: UInt64 = 0
+    private var lastResult: UInt64 = 0
+    private var isFirst = true
+    private var wait = Probing.interval
+    private var notBefore: UInt64 = 0
+
+    package init() {}
+
+    package var isSending: Bool { cluster.map { !$0.isSent } ?? false }
+    /// A result is awaited, or the last one leads on. Not for ever: on a long path a chain of probes takes its time.
+    package func isUnderWay(now: UInt64) -> Bool {
+        guard now &- chainStartedAt < Probing.longestChain else { return false }
+        return cluster != nil || (now &- lastSuccess < Probing.leadsOn && lastSuccess > 0)
+    }
+
+    /// Begins a probe when one is due. `goal` is what would be sent if the path carried it.
+    package mutating func start(
+        goal: Double, estimate: Double, use: PathUse, recentLoss: Double, queueing: Double, now: UInt64
+    ) {
+        if let cluster, now >= cluster.expiresAt {
+            self.cluster = nil
+            failed(now: now)
+        }
+        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queueing < 0.02,
+            isFirst || recentLoss < 0.05
+        else { return }
+        let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
+        begin(rate, estimate: estimate, now: now)
+    }
+
+    private mutating func begin(_ rate: Double, estimate: Double, now: UInt64) {
+        if now &- lastSuccess >= Probing.leadsOn || lastSuccess == 0 { chainStartedAt = now }
+        let bytes = max(Int(rate / 8 * Probing.duration), Probing.smallestBytes)
+        cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, estimate: estimate, wantedBytes: bytes, now: now)
+        nextID = nextID == 255 ? 1 : nextID + 1
+        count += 1
+    }
+
+    package mutating func sent(bytes: Int, now: UInt64, roundTrip: Double) {
+        cluster?.sent(bytes: bytes, now: now)
+        if let cluster, cluster.isSent {
+            self.cluster?.expiresAt = now &+ UInt64(roundTrip * 1e9) &+ 500_000_000
+        }
+    }
+
+    /// Whether a queue seen now may be that of a probe.
+    package func isEcho(now: UInt64, roundTrip: Double) -> Bool {
+        cluster != nil || (lastResult > 0 && now &- lastResult < UInt64(roundTrip * 1e9) &+ 100_000_000)
+    }
+
+    /// A packet of a probe has arrived; the rate that is shown once enough of them have.
+    package mutating func received(id: UInt8, bytes: Int, arrival: Int64, now: UInt64) -> Double? {
+        guard let current = cluster, current.id == id else { return nil }
+        guard let rate = cluster?.received(bytes: bytes, arrival: arrival) else { return nil }
+        cluster = nil
+        isFirst = false
+        lastResult = now
+        if rate >= current.bitsPerSecond * Probing.success {
+            wait = Probing.interval
+            // What was only a little more than the estimate is no hint of much more.
+            let isLeap = current.bitsPerSecond >= current.estimate * Probing.leap
+            notBefore = isLeap ? now : now &+ Probing.interval
+            lastSuccess = isLeap ? now : 0
+        } else {
+            failed(now: now)
+        }
+        return rate
+    }
+
+    /// The path is full: not now.
+    package mutating func postpone(now: UInt64) {
+        cluster = nil
+        isFirst = false
+        notBefore = max(notBefore, now &+ Probing.restAfterOveruse)
+    }
+
+    private mutating func failed(now: UInt64) {
+        isFirst = false
+        failures += 1
+        notBefore = now &+ wait
+        wait = min(wait + wait / 2, Probing.longestInterval)
+    }
+}
