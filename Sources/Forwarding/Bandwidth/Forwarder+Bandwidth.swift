@@ -26,7 +26,9 @@ extension Forwarder {
 
     private mutating func tickBandwidth(_ peerID: Int32, now: UInt64) {
         let peer = peers[peerID]
-        let goal = peer.pointee.allocator.goal(afterFailure: peer.pointee.bandwidth.probing.failures > 0)
+        let isUnknown = peer.pointee.bandwidth.isStarting && !peer.pointee.allocator.isMeasured
+        let hasFailed = peer.pointee.bandwidth.probing.failures > 0
+        let goal = isUnknown ? 0 : peer.pointee.allocator.goal(afterFailure: hasFailed)
         let queued = peer.pointee.queue.bytes + peer.pointee.repairQueue.bytes
         peer.pointee.bandwidth.tick(goal: goal, queuedBytes: queued, now: now)
         if peer.pointee.bandwidth.isOverfull(queuedBytes: queued) { beginAnew(peerID, now: now) }
