@@ -120,6 +120,8 @@ extension Forwarder {
     package mutating func setMuted(_ trackID: Int32, _ isMuted: Bool, now: UInt64) {
         guard let track = tracks.find(trackID), track.pointee.isMuted != isMuted else { return }
         track.pointee.isMuted = isMuted
+        // Nobody who joins later is shown what was before.
+        for encoding in track.pointee.encodings { encodings[encoding].pointee.cached.forget() }
         guard !isMuted else { return }
         for stream in track.pointee.receivers {
             // What came in between is missing: pictures start again from a key frame, and sound from a new beginning.

@@ -33,20 +33,12 @@ extension Forwarder {
     ) {
         let stream = streams[streamID]
         let encoding = encodings[encodingID]
-        var preferred: UInt32?
-        if let old = encodings.find(stream.pointee.current), old.pointee.stamp == stream.pointee.currentStamp,
-            old.pointee.track == encoding.pointee.track, let oldClock = old.pointee.senderClock,
-            let newClock = encoding.pointee.senderClock
-        {
-            // Layers have clocks of their own; the sender's reports say how they belong together.
-            let moment = newClock.ntp(atTimestamp: entry.pointee.timestamp, clockRate: encoding.pointee.clockRate)
-            preferred =
-                oldClock.timestamp(atNTP: moment, clockRate: old.pointee.clockRate)
-                &+ stream.pointee.rewriter.timestampOffset
-        }
+        let newest = encoding.pointee.unwrapper.highest.flatMap { encoding.pointee.history.find($0) }
         stream.pointee.rewriter.switchSource(
-            at: entry.pointee, now: now, clockRate: encoding.pointee.clockRate, preferred: preferred)
+            at: entry.pointee, newest: newest?.pointee.timestamp, now: now, clockRate: encoding.pointee.clockRate,
+            preferred: timestamp(of: entry.pointee, encodingID, for: stream))
         stream.pointee.current = encodingID
+        stream.pointee.previous = encodingID
         stream.pointee.currentStamp = encoding.pointee.stamp
         stream.pointee.layers.restart()
         stream.pointee.switches &+= 1
@@ -63,10 +55,26 @@ extension Forwarder {
         }
     }
 
+    /// The receiver's timestamp for a packet of a source that it does not get yet, by that of the one it had last.
+    func timestamp(
+        of entry: HistoryEntry, _ encodingID: Int32, for stream: UnsafeMutablePointer<ReceiverStream>
+    ) -> UInt32? {
+        let encoding = encodings[encodingID]
+        guard let old = encodings.find(stream.pointee.previous), old.pointee.stamp == stream.pointee.currentStamp,
+            old.pointee.track == encoding.pointee.track
+        else { return nil }
+        let offset = stream.pointee.rewriter.timestampOffset
+        if stream.pointee.previous == encodingID { return entry.timestamp &+ offset }
+        // Layers have clocks of their own; the sender's reports say how they belong together.
+        guard let oldClock = old.pointee.senderClock, let newClock = encoding.pointee.senderClock else { return nil }
+        let moment = newClock.ntp(atTimestamp: entry.timestamp, clockRate: encoding.pointee.clockRate)
+        return oldClock.timestamp(atNTP: moment, clockRate: old.pointee.clockRate) &+ offset
+    }
+
     @inline(__always)
     mutating func emit(
         _ entry: UnsafePointer<HistoryEntry>, _ encodingID: Int32, _ stream: UnsafeMutablePointer<ReceiverStream>,
-        _ streamID: Int32, now: UInt64, timestamp: UInt32? = nil
+        _ streamID: Int32, now: UInt64
     ) {
         guard entry.pointee.codec == stream.pointee.codec || entry.pointee.flags.contains(.isPaddingOnly) else {
             return
@@ -90,7 +98,7 @@ extension Forwarder {
         if verdict.endsPicture { flags.insert(.endsPicture) }
         guard
             let numbers = stream.pointee.rewriter.rewrite(
-                entry, now: now, timestamp: timestamp, endsPicture: verdict.endsPicture)
+                entry, now: now, endsPicture: verdict.endsPicture)
         else { return }
         if !stream.pointee.isAcknowledged { flags.insert(.carriesMid) }
         stream.pointee.sent.insert(

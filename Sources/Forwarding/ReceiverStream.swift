@@ -29,6 +29,8 @@ package struct ReceiverStream: ~Copyable {
     /// The encoding that is forwarded, and the one that shall be from its next key frame on; -1 for none.
     package var current: Int32 = -1
     package var currentStamp: UInt32 = 0
+    /// The encoding that was forwarded last, whose stamp `currentStamp` is.
+    var previous: Int32 = -1
     package var target: Int32 = -1
     /// By whoever allots bandwidth and knows what the page shows.
     package var wantedLayer = LayerTarget.highest

@@ -34,9 +34,12 @@ package struct StreamRewriter: Sendable {
     private var temporalOffset: UInt8 = 0
     private var keyOffset: UInt8 = 0
     private var frameOffset: UInt16 = 0
-    /// How far the present source's timestamps run ahead of the sender's clock, because a picture had to be later than
-    /// the one before it: made up for at the next switch, so that these small errors do not add up.
-    private var lead: UInt32 = 0
+    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there on:
+    /// timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
+    private var earliest: UInt32 = 0
+    private var compressedFrom: UInt32 = 0
+    private var compressedUntil: UInt32?
+    private static let compression: UInt32 = 100
 
     /// Starts anywhere: a seed from the caller keeps tests repeatable and the wire unpredictable (RFC 3550 §5.1).
     package init(seed: UInt64) {
@@ -52,67 +55,50 @@ package struct StreamRewriter: Sendable {
     package var lastSentTimestamp: UInt32 { lastTimestamp }
     package var lastSentTime: UInt64 { lastTime }
 
-    /// From `entry` on, packets come from another source. `preferred` is the receiver's timestamp for this packet by the
-    /// sender's own clock, where both sources' sender reports are known; it is taken when it is believable.
-    package mutating func switchSource(at entry: HistoryEntry, now: UInt64, clockRate: UInt32, preferred: UInt32?) {
+    /// From `entry` on, packets come from another source.
+    ///
+    /// - Parameters:
+    ///   - preferred: the receiver's timestamp for this packet by the sender's own clock, where both sources' sender
+    ///     reports are known; it is taken when it is believable
+    ///   - newest: the timestamp of the packet of that source that came last; `entry` is late when it differs
+    package mutating func switchSource(
+        at entry: HistoryEntry, newest: UInt32? = nil, now: UInt64, clockRate: UInt32, preferred: UInt32?
+    ) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
         let step: UInt32 = hasStarted && !lastMarker ? 2 : 1
         sequences.start(at: entry.sequence, as: highestOut &+ step)
-        if hasStarted {
-            timestampOffset = continued(now: now, clockRate: clockRate, preferred: preferred) &- entry.timestamp
-        } else {
-            timestampOffset = lastTimestamp &- entry.timestamp
-        }
+        let late = newest.map { Int32(bitPattern: $0 &- entry.timestamp) > 0 ? $0 &- entry.timestamp : 0 } ?? 0
+        // A hundredth of a second: two pictures never share a time, and one never goes back.
+        earliest = hasStarted ? lastTimestamp &+ clockRate / 100 : lastTimestamp
+        let due =
+            hasStarted ? continued(late: late, now: now, clockRate: clockRate, preferred: preferred) : earliest &- late
+        timestampOffset = due &- entry.timestamp
+        compressedFrom = due
+        let behind = Int32(bitPattern: earliest &- due)
+        compressedUntil =
+            behind > 0 ? earliest &+ UInt32(bitPattern: behind) / (StreamRewriter.compression - 1) &+ 1 : nil
         pictures.start(at: entry.layers.frame, as: UInt32(lastPictureID) &+ 1)
         temporalOffset = (lastTemporalIndex &+ 1) &- entry.temporalIndex
         keyOffset = (lastKeyIndex &+ 1) &- entry.keyIndex
         frameOffset = (lastFrameNumber &+ 1) &- entry.layers.frameNumber
     }
 
-    /// From `entry` on, packets of another source are sent later than they were due, up to the one with timestamp
-    /// `newest`, which is due now. They are shown as fast as they can be decoded: `pictures` of them lie a hundredth of a
-    /// second apart, or closer where time is short. nil when there is no time at all between the last packet and this one.
-    ///
-    /// - Returns: the timestamp of the first picture, and the distance to the next.
-    package mutating func replaySource(
-        at entry: HistoryEntry, newest: UInt32, pictures count: UInt32, now: UInt64, clockRate: UInt32
-    ) -> (first: UInt32, step: UInt32)? {
-        let last = lastTimestamp
-        let before = self
-        switchSource(at: entry, now: now, clockRate: clockRate, preferred: nil)
-        let live = entry.timestamp &+ timestampOffset
-        var step = clockRate / 100
-        if hasStarted {
-            step = min(step, (live &- last &- 1) / max(count, 1))
-            guard step > 0 else {
-                self = before
-                return nil
-            }
-        }
-        timestampOffset = live &- newest
-        return (live &- step &* (count &- 1), step)
-    }
-
-    private mutating func continued(now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
+    /// When the entry was due, by the receiver's timestamps.
+    private func continued(late: UInt32, now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
         let elapsed = now > lastTime ? now - lastTime : 0
         let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
-        let expected = lastTimestamp &+ max(ticks, 1)
-        // A hundredth of a second: two pictures never share a time, and one never goes back.
-        let smallest = lastTimestamp &+ clockRate / 100
-        let mapped = preferred.map { $0 &- lead }
-        lead = 0
-        guard let mapped else { return later(expected, smallest) }
-        let deviation = Int64(Int32(bitPattern: mapped &- expected))
-        guard deviation > -Int64(clockRate) / 2, deviation < Int64(clockRate) * 2 else {
-            return later(expected, smallest)
-        }
-        let chosen = later(mapped, smallest)
-        lead = chosen &- mapped
-        return chosen
+        let expected = lastTimestamp &+ max(ticks, 1) &- late
+        guard let preferred else { return expected }
+        let deviation = Int64(Int32(bitPattern: preferred &- expected))
+        let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
+        return isBelievable ? preferred : expected
     }
 
-    private func later(_ first: UInt32, _ second: UInt32) -> UInt32 {
-        Int32(bitPattern: first &- second) > 0 ? first : second
+    private func timestamp(of entry: UnsafePointer<HistoryEntry>) -> UInt32 {
+        let due = entry.pointee.timestamp &+ timestampOffset
+        guard let compressedUntil, Int32(bitPattern: compressedUntil &- due) >= 0 else { return due }
+        let distance = Int32(bitPattern: due &- compressedFrom)
+        return distance <= 0 ? earliest : earliest &+ UInt32(bitPattern: distance) / StreamRewriter.compression
     }
 
     /// Leaves out a packet of the present source without a gap. false when it comes too late for that: then its number
@@ -128,16 +114,15 @@ package struct StreamRewriter: Sendable {
 
     /// nil for packets from before the switch, left out, or too old to know their number.
     ///
-    /// - Parameters:
-    ///   - timestamp: what a packet that is sent later than it was due says instead of its own
-    ///   - endsPicture: the packet gets the marker that its source put on a later one
+    /// - Parameter endsPicture: the packet gets the marker that its source put on a later one
     package mutating func rewrite(
-        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, timestamp given: UInt32? = nil, endsPicture: Bool = false
+        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false
     ) -> RewrittenPacket? {
         let source = entry.pointee.sequence
         guard let out = sequences.map(source) else { return nil }
-        let isNewest = sequences.isNewest(source)
-        let timestamp = given ?? (entry.pointee.timestamp &+ timestampOffset)
+        // A packet may come late and yet be the newest that the receiver gets, when those after it were left out.
+        let isNewest = !hasStarted || Int32(bitPattern: out &- highestOut) > 0
+        let timestamp = timestamp(of: entry)
         let hasPicture = entry.pointee.flags.contains(.hasPictureID)
         var picture: UInt32 = 0
         if hasPicture {
@@ -150,16 +135,17 @@ package struct StreamRewriter: Sendable {
             temporalIndex: entry.pointee.temporalIndex &+ temporalOffset,
             keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F,
             frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
+        if sequences.isNewest(source) { sequences.advance(to: source) }
+        if hasPicture, pictures.isNewest(entry.pointee.layers.frame) {
+            pictures.advance(to: entry.pointee.layers.frame)
+        }
         if isNewest {
-            sequences.advance(to: source)
             highestOut = out
             lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
+            // The rest of a picture may come late and says nothing of when the picture was due.
+            if timestamp != lastTimestamp || !hasStarted { lastTime = now }
             lastTimestamp = timestamp
-            lastTime = now
-            if hasPicture {
-                if pictures.isNewest(entry.pointee.layers.frame) { pictures.advance(to: entry.pointee.layers.frame) }
-                lastPictureID = packet.pictureID
-            }
+            if hasPicture { lastPictureID = packet.pictureID }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }
             if entry.pointee.flags.contains(.hasKeyIndex) { lastKeyIndex = packet.keyIndex }
             if entry.pointee.layers.flags.contains(.hasDescriptor) { lastFrameNumber = packet.frameNumber }

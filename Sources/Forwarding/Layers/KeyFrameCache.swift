@@ -124,42 +124,23 @@ extension Forwarder {
     ) -> Bool {
         let stream = streams[streamID]
         let encoding = encodings[encodingID]
-        guard let start = encoding.pointee.history.find(first) else { return false }
-        var pictures: UInt32 = 1
-        var timestamp = start.pointee.timestamp
-        var sequence = first
-        while Int32(bitPattern: last &- sequence) >= 0 {
-            if let entry = encoding.pointee.history.find(sequence), !entry.pointee.flags.contains(.isPaddingOnly),
-                Int32(bitPattern: entry.pointee.timestamp &- timestamp) > 0
-            {
-                pictures += 1
-                timestamp = entry.pointee.timestamp
-            }
-            sequence &+= 1
+        guard let start = encoding.pointee.history.find(first), let end = encoding.pointee.history.find(last) else {
+            return false
         }
-        guard
-            let pace = stream.pointee.rewriter.replaySource(
-                at: start.pointee, newest: timestamp, pictures: pictures, now: now,
-                clockRate: encoding.pointee.clockRate)
-        else { return false }
+        stream.pointee.rewriter.switchSource(
+            at: start.pointee, newest: end.pointee.timestamp, now: now, clockRate: encoding.pointee.clockRate,
+            preferred: timestamp(of: start.pointee, encodingID, for: stream))
         stream.pointee.current = encodingID
+        stream.pointee.previous = encodingID
         stream.pointee.currentStamp = encoding.pointee.stamp
         stream.pointee.layers.restart()
         stream.pointee.switches &+= 1
         stream.pointee.senderReportDue = now
         counters.cacheStarts &+= 1
-        var moment = pace.first
-        timestamp = start.pointee.timestamp
-        sequence = first
+        var sequence = first
         while Int32(bitPattern: last &- sequence) >= 0 {
             if let entry = encoding.pointee.history.find(sequence) {
-                if !entry.pointee.flags.contains(.isPaddingOnly),
-                    Int32(bitPattern: entry.pointee.timestamp &- timestamp) > 0
-                {
-                    moment &+= pace.step
-                    timestamp = entry.pointee.timestamp
-                }
-                emit(entry, encodingID, stream, streamID, now: now, timestamp: moment)
+                emit(entry, encodingID, stream, streamID, now: now)
             }
             sequence &+= 1
         }

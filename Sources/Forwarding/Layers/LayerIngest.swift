@@ -9,6 +9,9 @@ package struct LayerIngest: ~Copyable {
     private var pictures = FrameUnwrapper()
     /// H.264: parameter sets come in band, so that an IDR slice alone is no beginning.
     private var sendsParameterSets = false
+    /// Key frames that came without them, and when the last did.
+    private var bareKeyFrames = 0
+    private var bareTimestamp: UInt32?
 
     package init() {}
 
@@ -26,7 +29,9 @@ package struct LayerIngest: ~Copyable {
         _ payload: UnsafeRawBufferPointer, descriptor: UnsafeRawBufferPointer,
         to target: UnsafeMutableRawBufferPointer, entry: inout HistoryEntry
     ) -> Int? {
-        guard payload.count > 0, let source = payload.baseAddress, let destination = target.baseAddress else { return 0 }
+        guard payload.count > 0, let source = payload.baseAddress, let destination = target.baseAddress else {
+            return 0
+        }
         var length = payload.count
         switch entry.codec {
         case .vp8:
@@ -44,18 +49,27 @@ package struct LayerIngest: ~Copyable {
         case .h264, .av1, .unknown, .opus, .otherAudio, .otherVideo:
             guard target.count >= length else { return nil }
             destination.copyMemory(from: source, byteCount: length)
-            if startsKeyFrame(payload, entry.codec) { entry.flags.insert(.startsKeyFrame) }
+            if startsKeyFrame(payload, entry.codec, timestamp: entry.timestamp) { entry.flags.insert(.startsKeyFrame) }
         }
         if descriptor.count >= 3, entry.codec.isVideo { note(descriptor, &entry) }
         return length
     }
 
-    private mutating func startsKeyFrame(_ payload: UnsafeRawBufferPointer, _ codec: CodecKind) -> Bool {
+    private mutating func startsKeyFrame(
+        _ payload: UnsafeRawBufferPointer, _ codec: CodecKind, timestamp: UInt32
+    ) -> Bool {
         switch codec {
         case .h264:
             guard let unit = H264Payload(payload) else { return false }
             if unit.hasSequenceParameterSet { sendsParameterSets = true }
-            return unit.isKeyFrameStart && (unit.hasSequenceParameterSet || !sendsParameterSets)
+            guard unit.isKeyFrameStart else { return false }
+            if unit.hasSequenceParameterSet { return true }
+            if !sendsParameterSets, bareTimestamp != timestamp {
+                bareTimestamp = timestamp
+                bareKeyFrames &+= 1
+            }
+            // The first parameter sets may only be late or lost; who never sends them has told them by signalling.
+            return !sendsParameterSets && bareKeyFrames > 3
         case .av1: return AV1Payload(payload)?.isKeyFrameStart ?? false
         case .vp8, .vp9, .unknown, .opus, .otherAudio, .otherVideo: return false
         }

@@ -47,7 +47,8 @@ enum PictureNumbers {
         _ payload: UnsafeRawBufferPointer, pictureID: UInt16?, isLong: Bool, at place: UInt8,
         to target: UnsafeMutableRawBufferPointer, entry: inout HistoryEntry
     ) -> Int? {
-        guard target.count > payload.count, let source = payload.baseAddress, let destination = target.baseAddress else {
+        guard target.count > payload.count, let source = payload.baseAddress, let destination = target.baseAddress
+        else {
             return nil
         }
         guard let pictureID else {
