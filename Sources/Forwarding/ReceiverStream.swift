@@ -37,6 +37,8 @@ package struct ReceiverStream: ~Copyable {
     /// Why it is that one.
     package var reason = LayerReason.best
     package var demand = StreamDemand()
+    /// The wanted layer is one that allocation chose, and not simply the best.
+    var isBounded = false
     package var layers = LayerSelector()
     /// The key frame that was shown alone, while the next one is waited for: its encoding's stamp and its place.
     package var shown: (stamp: UInt32, sequence: UInt32)?

@@ -145,11 +145,13 @@ extension Forwarder {
             let id = peer.pointee.allocator.streams[index].id
             let target = peer.pointee.allocator.streams[index].wanted
             streams[id].pointee.reason = peer.pointee.allocator.streams[index].reason
+            streams[id].pointee.isBounded = target != .highest
             setWantedLayer(receiver: peerID, stream: id, target: target, now: now)
         }
         guard isOpen else { return }
-        for id in peer.pointee.streams where streams[id].pointee.isVideo {
+        for id in peer.pointee.streams where streams[id].pointee.isBounded {
             guard streams[id].pointee.demand == StreamDemand() else { continue }
+            streams[id].pointee.isBounded = false
             setWantedLayer(receiver: peerID, stream: id, target: .highest, now: now)
         }
     }
