@@ -44,6 +44,8 @@ package struct ReceiverStream: ~Copyable {
     package var reason = LayerReason.best
     /// The same for whoever allots bandwidth.
     package var demand = StreamDemand()
+    /// The wanted layer is one that allocation chose, and not simply the best.
+    var isBounded = false
     package var layers = LayerSelector()
     /// The key frame that was shown alone, while the next one is waited for: its encoding's stamp and its place.
     package var shown: (stamp: UInt32, sequence: UInt32)?

@@ -26,7 +26,9 @@ extension Forwarder {
 
     private mutating func tickBandwidth(_ peerID: Int32, now: UInt64) {
         let peer = peers[peerID]
-        let goal = peer.pointee.allocator.goal(afterFailure: peer.pointee.bandwidth.probing.failures > 0)
+        let isUnknown = peer.pointee.bandwidth.isStarting && !peer.pointee.allocator.isMeasured
+        let hasFailed = peer.pointee.bandwidth.probing.failures > 0
+        let goal = isUnknown ? 0 : peer.pointee.allocator.goal(afterFailure: hasFailed)
         let queued = peer.pointee.queue.bytes + peer.pointee.repairQueue.bytes
         peer.pointee.bandwidth.tick(goal: goal, queuedBytes: queued, now: now)
         if peer.pointee.bandwidth.isOverfull(queuedBytes: queued) { beginAnew(peerID, now: now) }
@@ -143,11 +145,13 @@ extension Forwarder {
             let id = peer.pointee.allocator.streams[index].id
             let target = peer.pointee.allocator.streams[index].wanted
             streams[id].pointee.reason = peer.pointee.allocator.streams[index].reason
+            streams[id].pointee.isBounded = target != .highest
             setWantedLayer(receiver: peerID, stream: id, target: target, now: now)
         }
         guard isOpen else { return }
-        for id in peer.pointee.streams where streams[id].pointee.isVideo {
+        for id in peer.pointee.streams where streams[id].pointee.isBounded {
             guard streams[id].pointee.demand == StreamDemand() else { continue }
+            streams[id].pointee.isBounded = false
             setWantedLayer(receiver: peerID, stream: id, target: .highest, now: now)
         }
     }

@@ -9,6 +9,7 @@ package struct AllottedStream: Sendable {
     package var rungs: [MeasuredLayer]
     /// The best rung that is wanted; -1 for a stream that is not shown.
     package var limit: Int
+    package var isShown = true
     /// Why it ends there.
     package var limitReason: LayerReason
 
@@ -90,12 +91,16 @@ package struct LayerAllocator: Sendable {
         let limit = demand.limit(rungs)
         streams[place].rungs = rungs
         streams[place].limit = limit
+        streams[place].isShown = demand.isShown
         streams[place].limitReason = limit == rungs.count - 1 && demand.isShown ? .best : demand.reason
     }
 
     package mutating func truncate(to count: Int) {
         if streams.count > count { streams.removeLast(streams.count - count) }
     }
+
+    /// The layers of everything shown are known.
+    package var isMeasured: Bool { streams.allSatisfy { !$0.isShown || !$0.rungs.isEmpty } }
 
     package var givenBitsPerSecond: Double { streams.reduce(0) { $0 + $1.cost } }
 
@@ -239,12 +244,13 @@ package struct LayerAllocator: Sendable {
             let stream = streams[index]
             let target: LayerTarget
             let reason: LayerReason
-            if stream.limit < 0 {
-                target = .none
-                reason = stream.limitReason == .best ? .publisher : stream.limitReason
-            } else if stream.rungs.isEmpty {
+            if stream.rungs.isEmpty, stream.isShown {
+                // Nothing is known of it yet, or nothing flows: whatever comes is welcome.
                 target = .highest
                 reason = .publisher
+            } else if stream.limit < 0 {
+                target = .none
+                reason = stream.limitReason == .best ? .publisher : stream.limitReason
             } else if isOpen, stream.given == stream.rungs.count - 1, stream.limitReason == .best {
                 // As long as nothing is short, whatever the publisher's best may become.
                 target = .highest

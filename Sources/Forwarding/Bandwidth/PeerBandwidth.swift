@@ -29,6 +29,7 @@ package struct PeerBandwidth: ~Copyable {
     package static let feedbackLimit = 200
     /// The first estimates may take this long.
     static let longestStart: UInt64 = 1_500_000_000
+    static let startGoal = 6_000_000.0
     static let replaySeconds = 0.25
     static let queueSeconds = 0.5
     static let smallestQueue = 60_000
@@ -74,6 +75,7 @@ package struct PeerBandwidth: ~Copyable {
     private var maximumBitrate: Double?
     private var hasGivenUp = false
     private var goal = 0.0
+    private var isGoalKnown = false
     package private(set) var isStarting = false
 
     package init() {}
@@ -294,6 +296,9 @@ package struct PeerBandwidth: ~Copyable {
     /// Ten times a second and after feedback. `goal` is what would be sent if the path carried it.
     package mutating func tick(goal: Double, queuedBytes: Int, now: UInt64) {
         guard source != .nothing else { return }
+        // What a publisher sends is not measured yet when the first receiver comes.
+        isGoalKnown = goal > 0
+        let goal = isStarting ? max(goal, PeerBandwidth.startGoal) : goal
         self.goal = goal
         if source == .transportFeedback {
             history.expire(now: now)
@@ -311,7 +316,7 @@ package struct PeerBandwidth: ~Copyable {
 
     private mutating func watchStart(now: UInt64) {
         guard isStarting, let firstSent, feedbackCount > 0 else { return }
-        let isSatisfied = goal > 0 && estimate >= goal
+        let isSatisfied = isGoalKnown && estimate >= goal
         if isSatisfied || probing.failures > 0 || now &- firstSent > PeerBandwidth.longestStart { isStarting = false }
     }
 
