@@ -1,5 +1,7 @@
 """A real server for tests: the built program with a configuration, state and ports of its own."""
 
+import asyncio
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -48,6 +50,12 @@ def until(condition, seconds=15, what="the condition", every=0.05):
             return value
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
         threading.Event().wait(every)
+
+
+def run_async(coroutine):
+    """asyncio.run() in a thread of its own: Playwright, once started, keeps a loop running in the main one."""
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()
 
 
 class Server:

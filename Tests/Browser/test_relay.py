@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from harness import run_async
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from relay import Relay  # noqa: E402
@@ -71,7 +72,7 @@ def with_relay(body, **conditions):
         tcp.close()
         transport.close()
 
-    asyncio.run(run())
+    run_async(run())
 
 
 async def echo_stream(reader, writer):

@@ -150,6 +150,8 @@ def test_a_session_is_seen_recorded_and_replayed(browser, server, tmp_path):
     again = until(lambda: (pixels := replay.evaluate(REPLAYED)) and pixels["exact"] and pixels["sop"] == at_second_20["sop"]
                   and pixels, 10, "the slice of second 20")
     assert again["hash"] == at_second_20["hash"], "the slice of second 20 has other grey values"
+    box = replay.locator(".viewport-image").bounding_box()
+    assert box["width"] > 300 and box["height"] > 200, f"the replay has no room for its image: {box}"
     wait_for(replay, "replay.state.chat.some((line) => line.text === 'second twenty') || replay.clock.now < 20.4", 5)
     replay.evaluate("replay.setRate(2)")
     until(lambda: (pixels := replay.evaluate(REPLAYED)) and pixels["sop"] != at_second_20["sop"], 15, "the next slice")

@@ -263,8 +263,9 @@ import Testing
             await service.hub.tick()
             #expect(await service.hub.counts().rooms == 1)
             try await blocking {
-                #expect(try page.withLock { $0 }?.request(["do": "leave"]).ok != nil)
-                #expect(try page.withLock { $0 }?.closeCode() == 4002)
+                let page = try #require(page.withLock { $0 })
+                #expect(try page.request(["do": "leave"]).ok != nil)
+                #expect(try page.closeCode() == 4002)
             }
             // The end of a room passes through its output; every tick looks again.
             while await service.hub.counts().rooms > 0 { await service.hub.tick() }

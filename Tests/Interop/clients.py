@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import concurrent.futures
 import fractions
 import hashlib
 import hmac
@@ -100,12 +99,6 @@ class Target:
 
     def new_room(self):
         return next(rooms)
-
-
-def run(coroutine):
-    """asyncio.run() in a thread of its own: Playwright, once started, keeps a loop running in the main one."""
-    with concurrent.futures.ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, coroutine).result()
 
 
 class Resource:

@@ -11,7 +11,8 @@ import struct
 import time
 
 import pytest
-from clients import Player, Publisher, request, run, sign
+from clients import Player, Publisher, request, sign
+from harness import run_async
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
@@ -315,7 +316,7 @@ def test_random_bytes_on_every_port_harm_nobody(server):
             await player.stop()
             await publisher.stop()
 
-    run(scene())
+    run_async(scene())
 
 
 def stun_request(ufrag, generator):
@@ -393,7 +394,7 @@ def test_a_wrong_fingerprint_is_never_connected(server):
         finally:
             await publisher.stop()
 
-    run(scene())
+    run_async(scene())
 
 
 def test_slow_connections_do_not_keep_others_out(server):

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 
 import av
 import pytest
-from clients import Player, Publisher, Resource, request, run
+from clients import Player, Publisher, Resource, request
+from harness import run_async
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -45,7 +46,7 @@ def test_aiortc_publishes_and_another_plays(server):
             assert player.loudness > 8, "the sound is silent"
             assert player.sizes == {(320, 240)}
 
-    run(scene())
+    run_async(scene())
 
 
 def test_a_player_that_waits_sees_a_publisher_that_comes_later(server):
@@ -56,7 +57,7 @@ def test_a_player_that_waits_sees_a_publisher_that_comes_later(server):
         async with running(player, publisher):
             await player.until(lambda one: one.steps() >= 3)
 
-    run(scene())
+    run_async(scene())
 
 
 def test_a_named_stream_is_played_by_its_name(server):
@@ -69,7 +70,7 @@ def test_a_named_stream_is_played_by_its_name(server):
         async with running(field, player):
             await player.until(lambda one: one.steps() >= 3)
 
-    run(scene())
+    run_async(scene())
 
 
 def test_an_endpoint_that_left_is_gone_and_may_come_again(server):
@@ -82,7 +83,7 @@ def test_an_endpoint_that_left_is_gone_and_may_come_again(server):
             await publisher.stop()
             assert request(location, "DELETE", token).status in (404, 410)
 
-    run(scene())
+    run_async(scene())
 
 
 def test_replayed_media_does_no_harm(server):
@@ -111,7 +112,7 @@ def test_replayed_media_does_no_harm(server):
             backwards = [pair for pair in zip(steps, steps[1:]) if pair[1] < pair[0] and pair[0] != 7]
             assert len(backwards) <= 1, backwards
 
-    run(scene())
+    run_async(scene())
 
 
 def test_pictures_move_with_loss(server):
@@ -129,7 +130,7 @@ def test_pictures_move_with_loss(server):
                 await publisher.stop()
             assert relay.status()["up"]["counters"]["lost"] > 0
 
-    run(scene())
+    run_async(scene())
 
 
 def host_address():
@@ -238,7 +239,7 @@ def test_ffmpeg_publishes_h264(server, certificate, flags):
             await player.until(lambda one: one.steps() >= 4 and one.sizes == {(640, 360)})
         assert publisher.failure is None, publisher.failure
 
-    run(scene())
+    run_async(scene())
 
 
 # GStreamer
@@ -282,7 +283,7 @@ def test_gstreamer_publishes_h264(server):
         async with running(publisher, player):
             await player.until(lambda one: len(one.levels) > 50 and len(set(one.levels)) > 3)
 
-    run(scene())
+    run_async(scene())
 
 
 # Chromium
@@ -328,7 +329,7 @@ def test_chromium_sees_what_ffmpeg_publishes(server, certificate, browser):
     room = server.new_room()
     endpoint = f"{server.url}/whip/{room}/encoder"
     publisher = FFmpegPublisher(endpoint, server.token(room, "device"), certificate)
-    run(publisher.start())
+    run_async(publisher.start())
     try:
         context = browser.new_context()
         page = context.new_page()
@@ -336,7 +337,7 @@ def test_chromium_sees_what_ffmpeg_publishes(server, certificate, browser):
         seen = page.evaluate(PLAY, [f"{server.url}/whep/{room}/encoder", server.token(room, "observer")])
         context.close()
     finally:
-        run(publisher.stop())
+        run_async(publisher.stop())
     assert "error" not in seen, seen
     assert seen["levels"] >= 4 and (seen["width"], seen["height"]) == (640, 360), seen
 
@@ -353,7 +354,7 @@ def sample_offer():
         finally:
             await publisher.peer.close()
 
-    return run(make())
+    return run_async(make())
 
 
 def test_whip_resources_keep_to_the_rfc(server, sample_offer):
@@ -390,7 +391,7 @@ def test_whip_resources_keep_to_the_rfc(server, sample_offer):
         assert (await resource.delete()).status == 200
         assert (await resource.delete()).status in (404, 410)
 
-    run(scene())
+    run_async(scene())
 
 
 @pytest.mark.parametrize(

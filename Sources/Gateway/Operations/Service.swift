@@ -31,23 +31,38 @@ package final class Service: Sendable {
     package let imaging: ImagingLibrary?
     package let port: Int
     package let recovered: [RecoveredRecording]
+    private let folderLock: FolderLock?
     private let log: Log
 
-    /// Recovers unfinished recordings, opens the media ports, then the front door.
+    /// Opens the media ports, recovers unfinished recordings, then opens the front door.
     package init(
         _ configuration: ServiceConfiguration, verifier: TokenVerifier, log: Log
     ) async throws(StartFault) {
         self.log = log
         let startedAt = monotonicNow()
+        do {
+            media = try MediaEngine(configuration: configuration.media)
+        } catch {
+            throw StartFault("the media ports cannot be opened: \(error)")
+        }
+        // Recovery comes after the ports are ours: a running server's recordings must not be taken for unfinished ones.
         if let folder = configuration.recordingsFolder {
+            do throws(FolderLock.Fault) {
+                folderLock = try FolderLock(folder: folder)
+            } catch {
+                await media.shutdown()
+                throw StartFault(error.description)
+            }
             do throws(ArchiveError) {
                 let archive = try await Archive(directory: folder)
                 self.archive = archive
                 recovered = await archive.recover()
             } catch {
+                await media.shutdown()
                 throw StartFault("the recordings in \(folder) cannot be opened: \(error.message)")
             }
         } else {
+            folderLock = nil
             archive = nil
             recovered = []
         }
@@ -59,11 +74,6 @@ package final class Service: Sendable {
             }
         }
         imaging = configuration.imagingFolder.map { ImagingLibrary(folder: $0) }
-        do {
-            media = try MediaEngine(configuration: configuration.media)
-        } catch {
-            throw StartFault("the media ports cannot be opened: \(error)")
-        }
         let services = HubServices(media: media, archive: archive, log: log)
         hub = RoomHub(configuration: configuration.hub, verifier: verifier, services: services)
 

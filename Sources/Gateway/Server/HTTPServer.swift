@@ -116,7 +116,9 @@ package actor HTTPServer {
         // From here on the context may call back, so it keeps its reference to us.
         LibraryLog.clearLast()
         guard let virtualHost = lws_create_vhost(context, &native.info) else {
-            let reason = LibraryLog.last() ?? "the address is in use or not one of this host"
+            let reason =
+                PortProbe.fault(.tcp, address: configuration.bindAddress, port: configuration.port)
+                ?? LibraryLog.last() ?? "libwebsockets gave no reason"
             self.native = native
             throw .listenFailed(address: configuration.bindAddress, port: configuration.port, reason: reason)
         }

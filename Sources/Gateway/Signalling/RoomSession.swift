@@ -34,6 +34,7 @@ actor RoomSession {
     private var recordingWaiters: [CheckedContinuation<Void, Never>] = []
     private var snapshotDue: UInt64 = 0
     private var isLeaving = false
+    private var floorHolder: ParticipantID?
     private var pump: Task<Void, Never>?
     private(set) var isClosed = false
 
@@ -426,6 +427,7 @@ actor RoomSession {
                 connection.send(message, seq: event.seq)
             }
             await recordEvent(event, bytes)
+            if case .floorChanged(let holder, _) = event.body { await floorMoved(to: holder) }
         case .pointer(let pointer, let by):
             let message = ServerMessage.pointer(pointer, by: by)
             for (participant, connection) in connections where participant != by && connection.isLive {
@@ -454,6 +456,20 @@ actor RoomSession {
         case .ended(let reason):
             await close(reason)
         }
+    }
+
+    /// Who spoke only because of the floor stops when it is gone.
+    private func floorMoved(to holder: ParticipantID?) async {
+        guard let former = floorHolder, former != holder else { return floorHolder = holder }
+        floorHolder = holder
+        guard let streams = await live.state.participants[former]?.streams, !streams.isEmpty else { return }
+        let permissions = await live.permissions(of: former)
+        let allowed = streams.filter { permissions.contains($0.value.kind == .audio ? .speak : .publish) }
+        guard allowed.count < streams.count else { return }
+        for name in streams.keys where allowed[name] == nil {
+            await services.media.setMuted(room: self.name, peer: former.text, stream: name, true)
+        }
+        await live.setStreams(allowed, of: former)
     }
 
     private func close(_ reason: String) async {

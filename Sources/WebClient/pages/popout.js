@@ -7,6 +7,7 @@ import { ViewportSurface } from "./room/viewport-surface.js";
 
 const id = location.hash.slice(1);
 const picture = /** @type {HTMLElement} */ (document.getElementById("picture"));
+const bar = /** @type {HTMLElement} */ (document.getElementById("bar"));
 const title = /** @type {HTMLElement} */ (document.getElementById("title"));
 const recording = /** @type {HTMLElement} */ (document.getElementById("recording"));
 const fullscreen = /** @type {HTMLElement} */ (document.getElementById("fullscreen"));
@@ -49,6 +50,9 @@ if (attached && host) {
     let surface = null;
     if (attached.tile.kind === "viewport") {
         surface = new ViewportSurface(picture, attached.viewports, attached.tile.viewport);
+        // Beside the words that say who steers, where it hides nothing of the image.
+        surface.bar.append(recording, fullscreen);
+        bar.hidden = true;
         window.consilium = { surface };
     }
     window.addEventListener("pagehide", () => {

@@ -9,19 +9,12 @@ struct Recordings: AsyncParsableCommand {
         abstract: "List and recover recordings.", subcommands: [List.self, Recover.self])
 
     private static func open(_ options: ConfigurationOptions) async throws -> Archive {
+        let folder = try options.read().recordingsFolder
         do throws(ArchiveError) {
-            return try await Archive(directory: try Self.folder(options))
+            return try await Archive(directory: folder)
         } catch {
             complain(error.message)
             throw ExitCode(1)
-        }
-    }
-
-    private static func folder(_ options: ConfigurationOptions) throws(ArchiveError) -> String {
-        do {
-            return try options.read().recordingsFolder
-        } catch {
-            throw .database(reason: "the configuration has faults")
         }
     }
 
@@ -61,7 +54,16 @@ struct Recordings: AsyncParsableCommand {
         @OptionGroup var options: ConfigurationOptions
 
         func run() async throws {
+            let folder = try options.read().recordingsFolder
+            let lock: FolderLock
+            do throws(FolderLock.Fault) {
+                lock = try FolderLock(folder: folder)
+            } catch {
+                complain(error.description)
+                throw ExitCode(1)
+            }
             let archive = try await Recordings.open(options)
+            defer { withExtendedLifetime(lock) {} }
             let recovered = await archive.recover()
             for recording in recovered {
                 print(

@@ -30,14 +30,14 @@ export class Library {
         app.replaceChildren(
             h("a", { class: "skip-link", href: "#recordings", text: "Skip to the recordings", onclick: (/** @type {Event} */ event) => this.#skip(event) }),
             h(
-                "header", { class: "library-header" },
+                "header", { class: "recordings-header" },
                 h("a", { class: "brand", href: "/" }, icon("mark"), "Consilium"),
                 iconButton("sun", "Switch between dark and light", () => void window.consiliumTheme?.toggle()),
             ),
             h(
-                "main", { class: "library" },
+                "main", { class: "recordings" },
                 h(
-                    "div", { class: "library-title" },
+                    "div", { class: "recordings-title" },
                     h("div", {}, h("h1", { text: "Recordings" }), this.words),
                     h("div", { class: "field find" }, h("label", { for: "find", text: "Find", class: "visually-hidden" }), icon("search"), this.field),
                 ),

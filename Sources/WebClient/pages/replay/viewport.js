@@ -20,13 +20,14 @@ export class ReplayViewport {
      */
     constructor(container, server, name) {
         this.name = name;
-        this.canvas = h("div", { class: "viewport-canvas" });
+        this.canvas = h("div", { class: "viewport-place" });
         this.banner = h(
-            "div", { class: "viewport-banner", hidden: true },
-            h("span", { text: "You look on your own." }),
+            "div", { class: "viewport-bar alone", hidden: true },
+            h("p", { class: "viewport-status" }, icon("people"), h("span", { text: "You look on your own" })),
             h("button", { type: "button", class: "button compact primary", onclick: () => this.follow() }, icon("return"), "Back to the recording", h("kbd", { text: "R" })),
         );
-        container.append(this.canvas, this.banner);
+        container.classList.add("viewport-surface");
+        container.append(this.banner, this.canvas);
         void this.#load(server);
     }
 

@@ -14,20 +14,21 @@ const smallestTile = 132;
  * @param {number} width
  * @param {number} height
  * @param {number} gap
+ * @param {number} [smallBelow] width under which a tile shows only the most needed
  * @returns {Arrangement}
  */
-export function arrange(scene, width, height, gap) {
+export function arrange(scene, width, height, gap, smallBelow = 260) {
     /** @type {Map<string, Place>} */
     const places = new Map();
     if (width <= 0 || height <= 0) return { places, more: null };
     const area = { left: 0, top: 0, width, height };
     if (scene.strip.length === 0) {
-        const more = grid(scene.stage, area, gap, places);
+        const more = grid(scene.stage, area, gap, smallBelow, places);
         return { places, more };
     }
     const { stageArea, strip } = divide(width, height, gap, scene.strip.length);
-    grid(scene.stage, stageArea, gap, places);
-    const more = fillStrip(scene.strip, strip, gap, places);
+    grid(scene.stage, stageArea, gap, smallBelow, places);
+    const more = fillStrip(scene.strip, strip, gap, smallBelow, places);
     return { places, more };
 }
 
@@ -97,9 +98,10 @@ function fitted(width, height) {
  * @param {Tile[]} tiles
  * @param {Strip} area
  * @param {number} gap
+ * @param {number} smallBelow
  * @param {Map<string, Place>} places
  */
-function fillStrip(tiles, area, gap, places) {
+function fillStrip(tiles, area, gap, smallBelow, places) {
     const { columns, rows, tileWidth, tileHeight } = area;
     const fits = columns * rows;
     const overflow = tiles.length > fits;
@@ -110,10 +112,13 @@ function fillStrip(tiles, area, gap, places) {
         top: area.top + Math.floor(index / columns) * (tileHeight + gap),
         width: tileWidth,
         height: tileHeight,
-        small: true,
+        small: tileWidth < smallBelow,
     });
     const ranked = overflow ? [...tiles].sort((a, b) => b.weight - a.weight) : tiles;
-    ranked.slice(0, shown).forEach((tile, index) => places.set(tile.key, at(index)));
+    ranked.slice(0, shown).forEach((tile, index) => {
+        // Nobody works on an image in the strip, however large.
+        places.set(tile.key, tile.kind === "viewport" ? { ...at(index), small: true } : at(index));
+    });
     return overflow ? { count: tiles.length - shown, place: at(shown) } : null;
 }
 
@@ -122,12 +127,13 @@ function fillStrip(tiles, area, gap, places) {
  * @param {Tile[]} tiles
  * @param {Area} area
  * @param {number} gap
+ * @param {number} smallBelow
  * @param {Map<string, Place>} places
  */
-function grid(tiles, area, gap, places) {
+function grid(tiles, area, gap, smallBelow, places) {
     if (tiles.length === 0) return null;
     if (tiles.length === 1) {
-        places.set(tiles[0].key, { ...area, small: area.width < 260 });
+        places.set(tiles[0].key, { ...area, small: area.width < smallBelow });
         return null;
     }
     const room = Math.max(1, Math.floor((area.width + gap) / (smallestTile + gap))) *
@@ -156,7 +162,7 @@ function grid(tiles, area, gap, places) {
             top: area.top + row * (cellHeight + gap),
             width: cellWidth,
             height: cellHeight,
-            small: cellWidth < 260,
+            small: cellWidth < smallBelow,
         };
     };
     const shown = overflow ? cells - 1 : cells;

@@ -37,7 +37,8 @@ export function narrate(room, event) {
             if (participant === model.self) announce("Your hand is lowered");
             break;
         case "floor.changed":
-            if (event["holder"] === model.self) toast("You have the floor. The images follow you.", { icon: "floor" });
+            if (event["holder"] === model.self && own) announce("You have the floor");
+            else if (event["holder"] === model.self) toast(`${model.name(event.by)} gave you the floor. The images follow you.`, { icon: "floor" });
             else if (event["holder"]) announce(`${model.name(event["holder"])} has the floor`);
             else announce("Nobody has the floor");
             break;

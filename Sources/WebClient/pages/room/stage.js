@@ -7,6 +7,9 @@ import { TileView } from "./tile.js";
 
 /** @typedef {import("./room-view.js").RoomView} RoomView */
 
+/** Width in rem below which a tile leaves out what is not needed. */
+const smallTile = 17;
+
 export class Stage {
     /** @type {Map<string, TileView>} */
     #views = new Map();
@@ -49,8 +52,9 @@ export class Stage {
             }
             view.update(tile);
         }
+        const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
         const gap = this.#width < 600 ? 6 : 10;
-        const { places, more } = arrange(scene, this.#width, this.#height, gap);
+        const { places, more } = arrange(scene, this.#width, this.#height, gap, smallTile * rem);
         const onStage = new Set(scene.stage.map((tile) => tile.key));
         for (const [key, view] of this.#views) {
             view.setPlace(places.get(key));

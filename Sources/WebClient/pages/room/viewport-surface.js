@@ -8,7 +8,10 @@ import { h, icon, setIcon, setText } from "../shared/dom.js";
 /** @typedef {import("../viewport/viewport.js").Viewport} Viewport */
 
 export class ViewportSurface {
-    /** The viewer itself, once it is loaded. @type {Viewport | null} */
+    /**
+     * The viewer itself, once it is loaded.
+     * @type {Viewport | null}
+     */
     view = null;
     #series = "";
     #isSteering = false;

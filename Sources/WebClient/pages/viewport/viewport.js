@@ -16,6 +16,7 @@ import { element, Overlay } from "./overlay.js";
 import { Renderer } from "./render.js";
 import { loadSeries } from "./series.js";
 import { dragged, plain, presets } from "./window.js";
+import { sampleCanvas } from "./probe.js";
 
 /** @typedef {import("./series.js").ImageInfo} ImageInfo */
 /** @typedef {import("./series.js").Series} Series */
@@ -237,18 +238,8 @@ export class Viewport extends EventTarget {
         const image = this.#series?.images[this.#drawn];
         if (!this.renderer || !frame || !image) return null;
         const look = this.#look(image);
-        const canvasPixels = this.renderer.canvasPixels();
-        const view = this.#view(image);
+        const samples = sampleCanvas(this.renderer.canvasPixels(), this.canvas, this.#view(image));
         const { width, height } = this.canvas;
-        const samples = [];
-        for (let row = 0; row < 24; row += 1) {
-            for (let column = 0; column < 24; column += 1) {
-                const cx = Math.floor(((column + 0.5) * width) / 24);
-                const cy = Math.floor(((row + 0.5) * height) / 24);
-                const [x, y] = view.toImage(cx + 0.5, cy + 0.5);
-                samples.push({ x, y, grey: canvasPixels[4 * (cy * width + cx)] });
-            }
-        }
         const rgba = this.renderer.imagePixels(frame, image, look);
         return {
             sop: image.sop, frame: image.frame, columns: frame.columns, rows: frame.rows,
