@@ -96,13 +96,15 @@ extension Forwarder {
             track.pointee.receivers.append(streamID)
             noteJoin(track, now: now)
             stream.pointee.track = trackID
-            retarget(streamID, now: now)
         }
         stream.pointee.codec = codec
         stream.pointee.payloadType = payloadType
         stream.pointee.retransmissionPayloadType = retransmissionPayloadType ?? 0xFF
         stream.pointee.clockRate = clockRate
-        if !isSame { requestKeyFrame(for: streamID, now: now) }
+        if !isSame {
+            retarget(streamID, now: now)
+            requestKeyFrame(for: streamID, now: now)
+        }
     }
 
     /// The stream carries nothing; its numbers go on with the next source.

@@ -59,6 +59,12 @@ package struct KeyFrameRequester: Sendable {
         attempts = 0
     }
 
+    /// The source was silent, which is why nothing answered: whoever still waits asks at once.
+    package mutating func sourceReturned() {
+        isPending = false
+        attempts = 0
+    }
+
     /// Nobody waits any more.
     package mutating func cancel() { isPending = false }
 }

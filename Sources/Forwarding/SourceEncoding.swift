@@ -88,7 +88,10 @@ package struct SourceEncoding: ~Copyable {
     }
 
     package mutating func notePacket(now: UInt64) {
-        if !isFlowing(now: now) { flowingSince = now }
+        if !isFlowing(now: now) {
+            flowingSince = now
+            keyFrameRequester.sourceReturned()
+        }
         lastPacketAt = now
     }
 }

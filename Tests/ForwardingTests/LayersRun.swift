@@ -148,6 +148,7 @@ final class LayersRun {
 
     private func report() {
         for encoding in 0..<scheme.encodings where publisher.isActive(encoding) {
+            reported.insert(encoding)
             let bytes = Packets.compound { writer in
                 writer.senderReport(
                     ssrc: LayersPublisher.ssrc(encoding), ntp: UInt64(5000 + now) << 32 / 1000,
@@ -179,6 +180,8 @@ final class LayersRun {
         forwarder.setWantedLayer(receiver: peer, stream: stream, target: target, now: nanoseconds)
     }
     private var resumedAt: [Int32: Int] = [:]
+    /// Encodings whose clock the core knows.
+    private var reported: Set<Int> = []
 
     private func disturbPublisher() {
         if scheme.encodings > 1 {
@@ -242,8 +245,7 @@ final class LayersRun {
             let since = max(receiver.lastDecodedAt, resumedAt[peer] ?? 0)
             guard flows, pausedSince[peer] == nil else { continue }
             receiver.usesWideTolerance =
-                reportsFrom > 3000 || now < reportsFrom + 1200
-                || receiver.lastDecodedAt - (resumedAt[peer] ?? -1000) < 300
+                reported.count < scheme.encodings || receiver.lastDecodedAt - (resumedAt[peer] ?? -1000) < 300
             let silence = now - since
             if silence > 300, silence % 300 < 5 {
                 let bytes = Packets.compound { $0.pictureLoss(sender: 1, media: receiver.ssrc) }

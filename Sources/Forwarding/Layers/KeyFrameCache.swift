@@ -64,11 +64,14 @@ extension Forwarder {
         else { return }
         encoding.pointee.statistics.measureRate(now: now)
         let bytes = min(encoding.pointee.statistics.bitsPerSecond / 8 * 11, Forwarder.largestCache)
-        let more = bytes - encoding.pointee.history.byteCapacity
+        // Packets of video are seldom smaller than half a kilobyte where they are many.
+        let entries = max(bytes / 512, Forwarder.mostCachedPackets / 2)
+        let more =
+            max(0, bytes - encoding.pointee.history.byteCapacity)
+            + max(0, entries - encoding.pointee.history.entryCapacity) * MemoryLayout<HistoryEntry>.stride
         guard more > 0, cacheBytes + more <= Forwarder.cacheBudget else { return }
         cacheBytes += more
-        // Packets of video are seldom smaller than half a kilobyte where they are many.
-        encoding.pointee.history.grow(entries: min(bytes / 512, Forwarder.mostCachedPackets), bytes: bytes)
+        encoding.pointee.history.grow(entries: min(entries, Forwarder.mostCachedPackets), bytes: bytes)
     }
 
     /// For a stream that carries nothing at this moment: begins with the encoding's last key frame and what followed it.
