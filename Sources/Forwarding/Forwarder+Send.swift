@@ -118,7 +118,13 @@ extension Forwarder {
         switch packet.kind {
         case .media: state.pointee.queue.append(packet)
         case .sound: state.pointee.audioQueue.append(packet)
-        case .retransmission, .repetition: state.pointee.repairQueue.append(packet)
+        case .retransmission, .repetition:
+            // Where nothing waits, nothing has to go first.
+            if state.pointee.bandwidth.source == .nothing {
+                state.pointee.queue.append(packet)
+            } else {
+                state.pointee.repairQueue.append(packet)
+            }
         }
         markDirty(peer)
     }

@@ -133,7 +133,9 @@ struct BandwidthForwardingTests {
         #expect(path.link.statistics.droppedByQueue == 0)
     }
 
-    @Test("behind a narrow path the stream falls to the layer that fits, says so, and returns when the path is wide again")
+    @Test(
+        "behind a narrow path the stream falls to the layer that fits, says so, and returns when the path is wide again"
+    )
     func narrow() {
         let path = NarrowPath(
             LinkConditions(delay: .milliseconds(20)).with {
@@ -154,7 +156,8 @@ struct BandwidthForwardingTests {
         path.run(seconds: 8)
         #expect(path.lastWidth == 1280)
         let statistics = path.link.statistics
-        print("dropped \(statistics.droppedByQueue) of \(statistics.sent), longest queue",
+        print(
+            "dropped \(statistics.droppedByQueue) of \(statistics.sent), longest queue",
             statistics.longestQueueing / millisecond, "ms")
         #expect(Double(statistics.droppedByQueue) < 0.03 * Double(statistics.sent))
         // The numbers of the stream go on without a gap but for what the pacer gave up.

@@ -6,7 +6,7 @@ import WireFormats
 @testable import Forwarding
 
 /// A raw-IP capture: RTP to port 5004, RTCP to port 5005, already decrypted.
-private struct Capture {
+struct Capture {
     struct Packet {
         var at: UInt64
         var isRTCP: Bool
@@ -53,44 +53,17 @@ private struct Capture {
     }
 }
 
-@Suite("Recorded streams")
-struct RecordedStreamTests {
-    private func kind(_ uri: HeaderExtensionURI) -> HeaderExtensionKind {
-        switch uri {
-        case .mid: .mid
-        case .streamIdentifier: .streamID
-        case .repairedStreamIdentifier: .repairedStreamID
-        case .transportWideCongestionControl: .transportSequence
-        case .absoluteSendTime: .absoluteSendTime
-        case .audioLevel: .audioLevel
-        case .videoOrientation: .videoOrientation
-        case .dependencyDescriptor: .dependencyDescriptor
-        case .absoluteCaptureTime: .absoluteCaptureTime
-        }
-    }
+/// A recorded client as the publisher, and one receiver.
+final class RecordedCall {
+    private(set) var forwarder = Forwarder(now: 0, wallClockOffset: 0, seed: 3)
+    private(set) var publisher: Int32 = -1
+    private(set) var receiver: Int32 = -1
+    private(set) var stream: Int32 = -1
+    private(set) var received: [[UInt8]] = []
 
-    private func codec(_ name: String) -> CodecKind {
-        switch name.lowercased() {
-        case "vp8": .vp8
-        case "vp9": .vp9
-        case "h264": .h264
-        case "av1": .av1
-        case "opus": .opus
-        default: .unknown
-        }
-    }
-
-    @Test(
-        "each recorded client is bound, and its receiver gets one stream that begins with a key frame",
-        arguments: [
-            ("chromium-simulcast-vp8", CodecKind.vp8), ("chromium-vp9", .vp9), ("chromium-h264-pm1", .h264),
-            ("chromium-svc-av1-L3T3_KEY", .av1),
-        ])
-    func forwards(name: String, codec wanted: CodecKind) throws {
-        guard let capture = try Capture(name) else { return }
-        var forwarder = Forwarder(now: 0, wallClockOffset: 0, seed: 3)
-        let publisher = forwarder.addPeer(room: 1, cname: "p")
-        let receiver = forwarder.addPeer(room: 1, cname: "r")
+    init(_ capture: Capture, codec wanted: CodecKind, target: LayerTarget = .highest) {
+        publisher = forwarder.addPeer(room: 1, cname: "p")
+        receiver = forwarder.addPeer(room: 1, cname: "r")
         var sections: [PublishedSection] = []
         var formats: [(UInt8, PayloadFormat)] = []
         var extensions: [(HeaderExtensionKind, UInt8)] = []
@@ -125,17 +98,17 @@ struct RecordedStreamTests {
             sections, formats: formats, extensions: extensions, usesTransportFeedback: true, usesMaximumBitrate: false,
             peer: publisher, now: 0)
         forwarder.setCanSend(publisher, true, now: 0)
-        let stream = forwarder.addStream(
+        stream = forwarder.addStream(
             peer: receiver, isVideo: true, mid: "9", ssrc: 77, retransmissionSSRC: 78, slot: 0, retransmissionSlot: 1,
             extensions: ExtensionNumbers([(.mid, 4), (.dependencyDescriptor, 12)]), now: 0)
         forwarder.setCanSend(receiver, true, now: 0)
         forwarder.attach(
             stream, to: videoTrack, codec: wanted, payloadType: 100, retransmissionPayloadType: 101, clockRate: 90_000,
             now: 0)
+        forwarder.setWantedLayer(receiver: receiver, stream: stream, target: target, now: 0)
 
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2000, alignment: 16)
         defer { buffer.deallocate() }
-        var received: [[UInt8]] = []
         let start = capture.packets.first?.at ?? 0
         for packet in capture.packets {
             let now = packet.at - start
@@ -153,19 +126,58 @@ struct RecordedStreamTests {
                 }
             }
         }
+    }
+
+    private func kind(_ uri: HeaderExtensionURI) -> HeaderExtensionKind {
+        switch uri {
+        case .mid: .mid
+        case .streamIdentifier: .streamID
+        case .repairedStreamIdentifier: .repairedStreamID
+        case .transportWideCongestionControl: .transportSequence
+        case .absoluteSendTime: .absoluteSendTime
+        case .audioLevel: .audioLevel
+        case .videoOrientation: .videoOrientation
+        case .dependencyDescriptor: .dependencyDescriptor
+        case .absoluteCaptureTime: .absoluteCaptureTime
+        }
+    }
+
+    private func codec(_ name: String) -> CodecKind {
+        switch name.lowercased() {
+        case "vp8": .vp8
+        case "vp9": .vp9
+        case "h264": .h264
+        case "av1": .av1
+        case "opus": .opus
+        default: .unknown
+        }
+    }
+}
+
+@Suite("Recorded streams")
+struct RecordedStreamTests {
+    @Test(
+        "each recorded client is bound, and its receiver gets one stream that begins with a key frame",
+        arguments: [
+            ("chromium-simulcast-vp8", CodecKind.vp8), ("chromium-vp9", .vp9), ("chromium-h264-pm1", .h264),
+            ("chromium-svc-av1-L3T3_KEY", .av1),
+        ])
+    func forwards(name: String, codec wanted: CodecKind) throws {
+        guard let capture = try Capture(name) else { return }
+        let call = RecordedCall(capture, codec: wanted)
         // Every SSRC that the client says it sent on is bound to the layer it says.
         for (_, rid, ssrc) in capture.outbound {
-            guard let source = forwarder.peers[publisher].pointee.sources.find(UInt64(ssrc)) else { continue }
+            guard let source = call.forwarder.peers[call.publisher].pointee.sources.find(UInt64(ssrc)) else { continue }
             #expect(source & 1 == 0)
-            #expect(forwarder.encodings[source >> 1].pointee.rid == Array((rid ?? "").utf8), "\(ssrc)")
+            #expect(call.forwarder.encodings[source >> 1].pointee.rid == Array((rid ?? "").utf8), "\(ssrc)")
         }
-        #expect(forwarder.counters[.unknownSource] == 0)
-        #expect(forwarder.counters[.unknownPayloadType] == 0)
-        try #require(received.count > 20, "\(received.count) packets")
-        let headers = received.compactMap { bytes in bytes.withUnsafeBytes { RTPHeader($0) } }
+        #expect(call.forwarder.counters[.unknownSource] == 0)
+        #expect(call.forwarder.counters[.unknownPayloadType] == 0)
+        try #require(call.received.count > 20, "\(call.received.count) packets")
+        let headers = call.received.compactMap { bytes in bytes.withUnsafeBytes { RTPHeader($0) } }
         #expect(headers.allSatisfy { $0.ssrc == 77 && $0.payloadType == 100 })
         let format = try #require(wanted.videoFormat)
-        let first = received[0]
+        let first = call.received[0]
         #expect(
             first.withUnsafeBytes {
                 format.startsKeyFrame(UnsafeRawBufferPointer(rebasing: $0[headers[0].headerLength...]))
@@ -173,7 +185,7 @@ struct RecordedStreamTests {
         let positions = headers.map { Int(Int16(bitPattern: $0.sequence &- headers[0].sequence)) }
         #expect(Set(positions).count == positions.count)
         // A switch of layer may leave one number free each.
-        let switches = Int(forwarder.streams[stream].pointee.switches)
+        let switches = Int(call.forwarder.streams[call.stream].pointee.switches)
         #expect((positions.max() ?? 0) - positions.count + 1 <= switches + 2)
         for (before, after) in zip(headers, headers.dropFirst()) where after.sequence == before.sequence &+ 1 {
             #expect(Int32(bitPattern: after.timestamp &- before.timestamp) >= 0)

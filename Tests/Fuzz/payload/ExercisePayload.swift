@@ -16,7 +16,7 @@ func exercisePayload(_ bytes: UnsafeRawBufferPointer) {
     case 2: exerciseH264(payload)
     case 3: exerciseAV1(payload)
     case 4: if let packet = OpusPacket(payload) { precondition((120...5760).contains(packet.samples)) }
-    default: _ = DependencyDescriptor(payload)
+    default: exerciseDescriptor(payload)
     }
 }
 
@@ -66,6 +66,29 @@ private func exerciseAV1(_ payload: UnsafeRawBufferPointer) {
     guard AV1Payload(payload) != nil else { return }
     for element in OBUElements(payload) {
         precondition(element.offset + element.length <= payload.count, "an element beyond the payload")
+    }
+}
+
+/// Twice with the same structure, so that the second reading may use what the first one told.
+private func exerciseDescriptor(_ payload: UnsafeRawBufferPointer) {
+    var structure = FrameDependencyStructure()
+    for _ in 0..<2 {
+        guard let read = ReadDependencies(payload, structure: &structure) else { return }
+        precondition(structure.templateCount <= FrameDependencyStructure.mostTemplates)
+        precondition(structure.decodeTargetCount <= FrameDependencyStructure.mostDecodeTargets)
+        let rewriter = DependencyDescriptorRewriter(
+            frameNumber: 0x1234, mask: 1, maskPosition: read.maskPosition, maskLength: read.maskLength,
+            decodeTargets: UInt8(structure.decodeTargetCount))
+        let length = rewriter.length(of: payload)
+        precondition(length <= payload.count + DependencyDescriptorRewriter.growth)
+        let target = UnsafeMutableRawBufferPointer.allocate(byteCount: length, alignment: 1)
+        defer { target.deallocate() }
+        rewriter.write(payload, to: target)
+        var other = structure
+        guard let again = ReadDependencies(UnsafeRawBufferPointer(target), structure: &other) else {
+            preconditionFailure("a rewritten descriptor can't be read")
+        }
+        precondition(again.frame.referenceCount == read.frame.referenceCount && again.activeDecodeTargets == 1)
     }
 }
 
