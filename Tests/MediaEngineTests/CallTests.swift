@@ -1,4 +1,5 @@
 // Calls through a whole engine on loopback sockets: ICE, DTLS, SRTP, forwarding, repairs, TCP.
+import CLinux
 import Glibc
 import PacketRing
 import PeerTransport

@@ -1,4 +1,5 @@
 // RFC 4571 frames over TCP: any split, any reader, any stranger.
+import CLinux
 import Glibc
 import MediaEngine
 import Testing

@@ -1,3 +1,4 @@
+import CLinux
 // Rooms in a running engine: who receives what, renegotiation, restarts, refusals, recording, hostile traffic.
 import CLinux
 import Foundation
