@@ -1,6 +1,5 @@
 import CLinux
 // Rooms in a running engine: who receives what, renegotiation, restarts, refusals, recording, hostile traffic.
-import CLinux
 import Foundation
 import Glibc
 import PacketRing

@@ -17,7 +17,10 @@
  * @property {boolean} simulcast
  */
 
-/** Participant and stream are empty for a section in which microphones take turns. @typedef {{ participant: string, stream: string, kind: "audio" | "video", mid: string, media: MediaStream }} RemoteStream */
+/**
+ * Participant and stream are empty for a section in which microphones take turns.
+ * @typedef {{ participant: string, stream: string, kind: "audio" | "video", mid: string, media: MediaStream }} RemoteStream
+ */
 
 const firstPool = { audio: 2, video: 4 };
 const disconnectedPatience = 4_000;
