@@ -45,7 +45,7 @@ var targets: [Target] = [
     room("WireFormats"),
     room("PacketRing", ["CLinux"]),
     room("PeerTransport", ["WireFormats", "COpenSSL", "CSRTP"]),
-    room("Forwarding", ["WireFormats"]),
+    room("Forwarding", ["WireFormats"], exclude: ["Bandwidth/README.md"]),
     room("MediaEngine", ["Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
     room("Rooms"),
     room("Imaging", ["CZlib"], exclude: ["Pixels/FORMAT.md"]),
