@@ -102,7 +102,7 @@ struct BandwidthTests {
                 if row.loss > profile.largestLoss { faults.append("loss") }
                 if row.queueing > profile.largestQueue { faults.append("queue") }
                 if row.fairness < 0.9 { faults.append("fairness") }
-                if row.switches > 1 { faults.append("switches") }
+                if row.switches > profile.mostSwitches { faults.append("switches") }
                 print(name + figures, faults.isEmpty ? "" : "<- " + faults.joined(separator: ", "))
                 if !faults.isEmpty { failures.append("\(profile.name), seed \(seed): \(faults)") }
             }

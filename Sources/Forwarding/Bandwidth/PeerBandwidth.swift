@@ -303,7 +303,8 @@ package struct PeerBandwidth: ~Copyable {
         if source == .transportFeedback {
             history.expire(now: now)
             watchSilence(now: now)
-            if estimate != .infinity {
+            // Nothing is tried on a receiver that has not shown yet that it reports.
+            if estimate != .infinity, feedbackCount > 0 {
                 limit.update(estimate: estimate, now: now)
                 watchStart(now: now)
                 probing.start(
