@@ -21,7 +21,7 @@ const freshTransport = 3_000;
 
 /**
  * Events besides the model's: `entered`, `waiting`, `rejected` {reason}, `refused` {code, message}, `left` {reason, ended},
- * `retry`, `pointer` (detail: presence).
+ * `postponed` {code, message}, `retry`, `pointer` (detail: presence), `event` (detail: the room's event).
  */
 export class Call extends EventTarget {
     #stopped = false;
@@ -58,6 +58,7 @@ export class Call extends EventTarget {
         on("waiting", () => this.#tell("waiting"));
         on("rejected", (detail) => this.#stop("rejected", detail));
         on("refused", (detail) => this.#stop("refused", detail));
+        on("postponed", (detail) => this.#tell("postponed", detail));
         on("retry", (detail) => this.#tell("retry", detail));
         on("event", (event) => this.#event(event));
         on("presence", (presence) => this.#presence(presence));

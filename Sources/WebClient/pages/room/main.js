@@ -96,6 +96,12 @@ function enter(claims, invitation, choice) {
         showMessage("door", title, "You are in the lobby. Somebody in the room will let you in; this page goes on by itself.", [give()]);
         app.querySelector(".page-message")?.classList.add("waiting");
     });
+    on("postponed", ({ code, message }) => {
+        if (view) return;
+        const words = code === "not_open" ? "The session has not begun yet. You come in by yourself as soon as it does." : sentence(message);
+        showMessage("clock", title, words, [give()]);
+        app.querySelector(".page-message")?.classList.add("waiting");
+    });
     on("rejected", ({ reason }) => showMessage("door", "You were not let in", reason || "The people in the room did not admit you.", [again, home]));
     on("refused", ({ code, message }) => {
         view?.destroy();

@@ -11,10 +11,10 @@ const pingTimeout = 6_000;
 const firstDelay = 250;
 const longestDelay = 8_000;
 
-/** Join errors that trying again will not cure. */
-const passing = new Set(["unavailable", "busy", "timeout", "internal", "rate_limited", "connection_lost"]);
+/** Join errors that pass by themselves. */
+const passing = new Set(["not_open", "unavailable", "busy", "timeout", "internal", "rate_limited", "connection_lost"]);
 /** The session to resume is gone: join anew. */
-const sessionGone = new Set(["unknown_session", "session_unknown", "session_expired", "resume_failed", "not_resumable"]);
+const sessionGone = new Set(["foreign_session", "unknown_session", "session_unknown", "session_expired", "resume_failed", "not_resumable"]);
 
 /** A refusal by the server, or the loss of the connection while a reply was awaited. */
 export class RequestError extends Error {
@@ -34,6 +34,7 @@ export class RequestError extends Error {
  * - `status`: detail is the new status;
  * - `joined`: detail {reply, resumed}; the snapshot, if any, is in the reply, a tail follows as `event`s;
  * - `waiting`: in the lobby; `rejected`: not admitted, detail {reason};
+ * - `postponed`: not now, detail {code, message}; it is tried again by itself;
  * - `refused`: the server will not have us, detail {code, message};
  * - `event`, `presence`, `notice`: one message each.
  */
@@ -170,6 +171,7 @@ export class Connection extends EventTarget {
                 this.seq = 0;
                 socket.close();
             } else if (passing.has(error.code)) {
+                this.#dispatch("postponed", { code: error.code, message: error.message });
                 socket.close();
             } else {
                 this.#refuse(error.code, error.message);

@@ -27,7 +27,20 @@ export function h(tag, properties = {}, ...children) {
 }
 
 const svgNamespace = "http://www.w3.org/2000/svg";
-const sprite = new URL("./icons.svg", import.meta.url).href;
+
+/**
+ * The symbols live in this document, not behind a link, so that the icon that says "no network" is there without one.
+ */
+async function loadIcons() {
+    const answer = await fetch(new URL("./icons.svg", import.meta.url));
+    const sprite = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+    for (const symbol of sprite.querySelectorAll("symbol")) symbol.id = `icon-${symbol.id}`;
+    sprite.setAttribute("hidden", "");
+    sprite.setAttribute("aria-hidden", "true");
+    document.body.prepend(document.importNode(sprite, true));
+}
+
+loadIcons().catch((error) => console.warn("the icons did not load", error));
 
 /**
  * One symbol of the sprite, hidden from screen readers: the words beside it, or the button's label, carry the meaning.
@@ -40,7 +53,7 @@ export function icon(name) {
     element.setAttribute("aria-hidden", "true");
     element.setAttribute("focusable", "false");
     const use = document.createElementNS(svgNamespace, "use");
-    use.setAttribute("href", `${sprite}#${name}`);
+    use.setAttribute("href", `#icon-${name}`);
     element.append(use);
     return element;
 }
@@ -51,7 +64,7 @@ export function icon(name) {
  * @param {string} name
  */
 export function setIcon(element, name) {
-    const href = `${sprite}#${name}`;
+    const href = `#icon-${name}`;
     const use = element.firstElementChild;
     if (use && use.getAttribute("href") !== href) use.setAttribute("href", href);
 }
