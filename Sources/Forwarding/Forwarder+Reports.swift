@@ -105,7 +105,13 @@ extension Forwarder {
             stream.pointee.lastKeyFrameRequest = now
             guard let track = tracks.find(stream.pointee.track), !track.pointee.isMuted else { continue }
             let wanted = stream.pointee.current >= 0 ? stream.pointee.current : stream.pointee.target
-            encodings.find(wanted)?.pointee.keyFrameRequester.request(now: now)
+            guard let encoding = encodings.find(wanted) else { continue }
+            // Who sees a picture from the cache stands in line with all the others who do.
+            if stream.pointee.current < 0, stream.pointee.shown != nil {
+                encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+            } else {
+                encoding.pointee.keyFrameRequester.request(now: now)
+            }
             wakeFastTick(now: now)
         }
     }

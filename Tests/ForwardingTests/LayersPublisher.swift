@@ -17,11 +17,13 @@ struct LayeredScheme: CustomStringConvertible {
     var longPictureID = true
     var hasLayerNumbers = true
     var hasDescriptor = false
+    var restartsNumbers = false
 
     var description: String {
         "\(codec) \(encodings)×L\(spatial)T\(temporal)\(isKeyMode ? "_KEY" : "")"
             + (codec == .vp9 ? (isFlexible ? " flexible" : " fixed") : "") + (hasDescriptor ? " described" : "")
-            + (hasLayerNumbers ? "" : " bare") + (longPictureID ? "" : " short")
+            + (restartsNumbers ? " restarting" : "") + (hasLayerNumbers ? "" : " bare")
+            + (longPictureID ? "" : " short")
     }
 
     var kind: CodecKind {
@@ -170,6 +172,11 @@ struct LayersPublisher {
         encodings[encoding].lastPosition = capture
         if isKey {
             encodings[encoding].position = 0
+            // Some encoders begin to count anew with a key frame.
+            if scheme.restartsNumbers, random.next() % 3 == 0 {
+                encodings[encoding].picture = Int(random.next() & 0x7FFF)
+                encodings[encoding].frame = Int(random.next() & 0xFFFF)
+            }
             encodings[encoding].keyIndex = (encodings[encoding].keyIndex + 1) & 31
         }
         let temporal = scheme.temporalLayer(encodings[encoding].position)

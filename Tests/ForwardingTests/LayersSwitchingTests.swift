@@ -15,6 +15,7 @@ struct LayersSwitchingTests {
         LayeredScheme(codec: .vp8, encodings: 3, temporal: 3), LayeredScheme(codec: .vp8, encodings: 3, temporal: 2),
         LayeredScheme(codec: .vp8, encodings: 1, temporal: 3, longPictureID: false),
         LayeredScheme(codec: .vp8, encodings: 2, temporal: 3, hasDescriptor: true),
+        LayeredScheme(codec: .vp8, encodings: 1, temporal: 3, restartsNumbers: true),
         LayeredScheme(codec: .vp8, encodings: 3, temporal: 1, hasLayerNumbers: false),
     ]
     static let vp9: [LayeredScheme] = [
@@ -23,6 +24,7 @@ struct LayersSwitchingTests {
         LayeredScheme(codec: .vp9, spatial: 2, temporal: 2, isFlexible: false),
         LayeredScheme(codec: .vp9, spatial: 3, temporal: 3, isFlexible: false, longPictureID: false),
         LayeredScheme(codec: .vp9, encodings: 3, temporal: 3), LayeredScheme(codec: .vp9, spatial: 1, temporal: 3),
+        LayeredScheme(codec: .vp9, spatial: 3, temporal: 3, restartsNumbers: true),
     ]
     static let h264: [LayeredScheme] = [
         LayeredScheme(codec: .h264, encodings: 3), LayeredScheme(codec: .h264, encodings: 1),
@@ -37,6 +39,7 @@ struct LayersSwitchingTests {
             LayeredScheme(codec: .av1, spatial: 3, temporal: 3, isKeyMode: true, hasDescriptor: true),
             LayeredScheme(codec: .av1, spatial: 2, temporal: 2, isKeyMode: true, hasDescriptor: true),
             LayeredScheme(codec: .av1, encodings: 3, temporal: 3, hasDescriptor: true),
+            LayeredScheme(codec: .av1, spatial: 2, temporal: 3, hasDescriptor: true, restartsNumbers: true),
         ]
 
     @Test(

@@ -48,18 +48,27 @@ package struct PacketLayers: Sendable {
 /// Numbers of a few bits on a line that does not wrap.
 package struct FrameUnwrapper: Sendable {
     private var highest: UInt32?
+    /// Added to what the number itself says, since a sender began anew.
+    private var shift: UInt32 = 0
 
     package init() {}
 
-    package mutating func position(of number: UInt16, bits: UInt32) -> UInt32 {
+    /// - Parameter isBeginning: the number is that of a key frame that was sent after everything that has come. When it
+    ///   is no step forward, the sender has begun to count anew, and the line goes on from here.
+    package mutating func position(of number: UInt16, bits: UInt32, isBeginning: Bool = false) -> UInt32 {
         guard let highest else {
             let first = UInt32(1) << 24 | UInt32(number)
             self.highest = first
             return first
         }
         let mask = (UInt32(1) << bits) &- 1
-        var difference = Int32(bitPattern: (UInt32(number) &- highest) & mask)
+        var difference = Int32(bitPattern: (UInt32(number) &- (highest &- shift)) & mask)
         if difference > Int32(bitPattern: mask >> 1) { difference &-= Int32(bitPattern: mask &+ 1) }
+        if isBeginning, difference <= 0 {
+            shift = highest &+ 1 &- UInt32(number)
+            self.highest = highest &+ 1
+            return highest &+ 1
+        }
         let position = highest &+ UInt32(bitPattern: difference)
         if difference > 0 { self.highest = position }
         return position
@@ -107,24 +116,22 @@ package struct DescribedFrames: ~Copyable {
     }
 
     /// Reads a packet's descriptor; `layers` says afterwards which frame it belongs to.
-    package mutating func note(_ element: UnsafeRawBufferPointer, into layers: inout PacketLayers) {
+    ///
+    /// - Parameter isNewest: the packet was sent after everything that has come
+    package mutating func note(
+        _ element: UnsafeRawBufferPointer, isNewest: Bool, into layers: inout PacketLayers
+    ) {
         guard let head = DependencyDescriptor(element) else { return }
         layers.flags.insert(.hasDescriptor)
         layers.frameNumber = head.frameNumber
         layers.maskPosition = 24
         guard structurePlace.pointee.isKnown || head.hasTemplateStructure else { return }
-        let position = unwrapper.position(of: head.frameNumber, bits: 16)
+        let isBeginning = head.hasTemplateStructure && head.startsFrame && isNewest
+        let position = unwrapper.position(of: head.frameNumber, bits: 16, isBeginning: isBeginning)
+        layers.frameNumber = UInt16(truncatingIfNeeded: position)
         // A structure that was sent again, or that came late, is not a new one.
         let isRepeated = head.hasTemplateStructure && find(position)?.pointee.generation == generation
-        var structure = structurePlace.pointee
-        guard let read = ReadDependencies(element, structure: &structure) else { return }
-        if head.hasTemplateStructure, !isRepeated {
-            // An older key frame's structure that was overtaken does not replace the newer one.
-            guard generation == 0 || Int32(bitPattern: position &- structureFrame) > 0 else { return }
-            generation &+= 1
-            structureFrame = position
-            structurePlace.pointee = structure
-        }
+        guard let read = read(element, head, at: position, isRepeated: isRepeated) else { return }
         layers.maskPosition = read.maskPosition
         layers.maskLength = read.maskLength
         layers.decodeTargets = UInt8(truncatingIfNeeded: structurePlace.pointee.decodeTargetCount)
@@ -138,5 +145,22 @@ package struct DescribedFrames: ~Copyable {
         let place = frames + Int(position) & (DescribedFrames.span - 1)
         if place.pointee.isKnown, place.pointee.number == position, place.pointee.generation == generation { return }
         place.pointee = Frame(number: position, isKnown: true, generation: generation, dependencies: read.frame)
+    }
+
+    private mutating func read(
+        _ element: UnsafeRawBufferPointer, _ head: DependencyDescriptor, at position: UInt32, isRepeated: Bool
+    ) -> ReadDependencies? {
+        guard head.hasTemplateStructure, !isRepeated else {
+            return ReadDependencies(element, structure: &structurePlace.pointee)
+        }
+        var structure = structurePlace.pointee
+        guard let read = ReadDependencies(element, structure: &structure),
+            // An older key frame's structure that was overtaken does not replace the newer one.
+            generation == 0 || Int32(bitPattern: position &- structureFrame) > 0
+        else { return nil }
+        generation &+= 1
+        structureFrame = position
+        structurePlace.pointee = structure
+        return read
     }
 }
