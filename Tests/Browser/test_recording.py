@@ -18,7 +18,8 @@ def scroll_slices(page, seconds):
     shown = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        page.keyboard.press("ArrowDown")
+        # There and back, so that a quick machine does not run into the end of the series.
+        page.keyboard.press("ArrowDown" if len(shown) // 12 % 2 == 0 else "ArrowUp")
         page.wait_for_timeout(500)
         t, sop = page.evaluate("[consilium.call.connection.sessionSeconds, consilium.call.model.state.viewports.main.image?.sop]")
         shown.append((t, sop))
