@@ -76,7 +76,11 @@ var targets: [Target] = [
     tests("PacketRingTests", ["PacketRing"]),
     tests("PeerTransportTests", ["PeerTransport", "WireFormats", "NetworkSimulator", "COpenSSL", "CSRTP"]),
     tests("ForwardingTests", ["Forwarding", "WireFormats", "NetworkSimulator"]),
-    tests("MediaEngineTests", ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
+    // Stands before malloc in the test program and counts by thread.
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    tests(
+        "MediaEngineTests",
+        ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux", "AllocationCounter"]),
     tests("RoomsTests", ["Rooms"], kept: ["session-2026.ndjson"]),
     tests("ImagingTests", ["Imaging"]),
     // Synthetic participants, and a program that records them: the tests kill it.

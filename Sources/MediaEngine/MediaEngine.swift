@@ -4,7 +4,7 @@ package import PacketRing
 package final class MediaEngine: Sendable {
     package let events: AsyncStream<MediaEvent>
     package let configuration: MediaEngineConfiguration
-    private let worker: MediaWorker
+    let worker: MediaWorker
 
     package init(configuration: MediaEngineConfiguration) throws {
         self.configuration = configuration

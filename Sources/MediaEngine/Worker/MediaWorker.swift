@@ -93,18 +93,28 @@ actor MediaWorker {
     }
 
     private func start() throws {
-        registration = try loop.register(socket.descriptor, for: .readable) { [unowned self] readiness in
-            assumeIsolated { $0.socketIsReady(readiness) }
+        let socketIsReady = MediaWorker.onLoop { (worker: isolated MediaWorker, readiness: Readiness) in
+            worker.socketIsReady(readiness)
         }
-        loop.onDeadline = { [unowned self] now in assumeIsolated { $0.handleTimeout(now: now) } }
-        loop.endOfTurn = { [unowned self] now in assumeIsolated { $0.endTurn(now: now) } }
+        let deadlineIsOver = MediaWorker.onLoop { (worker: isolated MediaWorker, now: UInt64) in
+            worker.handleTimeout(now: now)
+        }
+        let turnEnds = MediaWorker.onLoop { (worker: isolated MediaWorker, now: UInt64) in worker.endTurn(now: now) }
+        registration = try loop.register(socket.descriptor, for: .readable) { [unowned self] readiness in
+            socketIsReady(self, readiness)
+        }
+        loop.onDeadline = { [unowned self] now in deadlineIsOver(self, now) }
+        loop.endOfTurn = { [unowned self] now in turnEnds(self, now) }
         guard let listener else { return }
+        let receiveFrame = MediaWorker.onLoop { (worker: isolated MediaWorker, frame: HandedOver) in
+            worker.core.receive(frame.frame, on: frame.connection, now: frame.now)
+        }
         listener.onFrame = { [unowned self] connection, frame, now in
-            let handed = HandedOver(connection: connection, frame: frame)
-            assumeIsolated { $0.core.receive(handed.frame, on: handed.connection, now: now) }
+            receiveFrame(self, HandedOver(connection: connection, frame: frame, now: now))
         }
         listener.onClose = { [unowned self] connection, _ in
-            let handed = HandedOver(connection: connection, frame: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            let handed = HandedOver(
+                connection: connection, frame: UnsafeMutableRawBufferPointer(start: nil, count: 0), now: 0)
             assumeIsolated { $0.core.connectionClosed(handed.connection) }
         }
         try listener.start()
@@ -114,6 +124,15 @@ actor MediaWorker {
     private struct HandedOver: @unchecked Sendable {
         let connection: FramedTCPConnection
         let frame: UnsafeMutableRawBufferPointer
+        let now: UInt64
+    }
+
+    /// What `assumeIsolated` does, for handlers that only the loop's thread calls: it would put a closure on the heap at
+    /// every call, and so two with every turn. This is made once.
+    private static func onLoop<Argument>(
+        _ body: @escaping @Sendable (isolated MediaWorker, Argument) -> Void
+    ) -> @Sendable (MediaWorker, Argument) -> Void {
+        unsafeBitCast(body, to: (@Sendable (MediaWorker, Argument) -> Void).self)
     }
 
     // MARK: - Turns of the loop

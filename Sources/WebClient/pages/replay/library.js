@@ -35,7 +35,7 @@ export class Library {
                 iconButton("sun", "Switch between dark and light", () => void window.consiliumTheme?.toggle()),
             ),
             h(
-                "main", { class: "recordings" },
+                "main", { class: "recordings-page" },
                 h(
                     "div", { class: "recordings-title" },
                     h("div", {}, h("h1", { text: "Recordings" }), this.words),

@@ -9,12 +9,14 @@
 // (event "following"); `setFollowing(true)` returns to what the room shows.
 
 import { FrameStore } from "./frames.js";
-import { letters, patientDirection, patientPoint, pixelAspect, slicePosition, View, wholeImage } from "./geometry.js";
+import { patientDirection, patientPoint, pixelAspect, View, wholeImage } from "./geometry.js";
 import { Gestures } from "./gestures.js";
 import { Controls } from "./controls.js";
 import { element, Overlay } from "./overlay.js";
+import { caption } from "./caption.js";
 import { Renderer } from "./render.js";
 import { loadSeries } from "./series.js";
+import { groups } from "./state.js";
 import { dragged, plain, presets } from "./window.js";
 import { sampleCanvas } from "./probe.js";
 
@@ -26,19 +28,8 @@ import { sampleCanvas } from "./probe.js";
 /** @typedef {import("./geometry.js").Vector} Vector */
 /** @typedef {import("./overlay.js").RemotePointer} RemotePointer */
 
-/**
- * @typedef {object} Patch
- * @property {{ sop: string, frame: number }} [image]
- * @property {Area} [area] image pixels; whoever follows shows all of it
- * @property {Orientation} [orientation]
- * @property {Voi} [voi] in modality units
- * @property {boolean} [invert]
- * @property {Vector | null} [focalPoint] patient millimetres in the middle of the view
- * @property {Vector | null} [viewUp]
- * @property {number | null} [parallelScale] half the height of the view in millimetres
- */
-
-/** @typedef {Patch & { study: string, series: string }} State */
+/** @typedef {import("./state.js").Patch} Patch */
+/** @typedef {import("./state.js").State} State */
 
 /**
  * @typedef {object} Options
@@ -48,7 +39,6 @@ import { sampleCanvas } from "./probe.js";
  * @property {number} [cacheBytes] decoded frames kept
  */
 
-const groups = /** @type {const} */ (["image", "area", "orientation", "voi", "invert", "focalPoint", "viewUp", "parallelScale"]);
 const patchInterval = 16;
 const pointerInterval = 33;
 const smallestArea = 4;
@@ -572,31 +562,13 @@ export class Viewport extends EventTarget {
     /** @param {string} words @param {string} badge */
     #showText(words, badge) {
         const [series, image, index] = [this.#series, this.#image, this.#index];
-        if (!series || !image) {
-            this.overlay.show({ title: "", slice: "", window: "", letters: noLetters, badge, words, notes: [] });
-            this.canvas.setAttribute("aria-label", words || "No image");
-            this.controls.showPosition(0, 0);
-            return;
-        }
-        const count = series.images.length;
-        const position = slicePosition(image);
-        const { voi, invert } = this.#local;
-        const view = image.columns ? this.#view(image) : null;
-        const side = (/** @type {number} */ dx, /** @type {number} */ dy) => (view ? letters(patientDirection(image, view, dx, dy)) : "");
-        const title = [series.modality, series.description].filter(Boolean).join(" · ");
-        const windowText = voi && image.photometric !== "RGB" ? `W ${short(voi.width)}  C ${short(voi.center)}` : "";
-        const zoom = view ? `${Math.round((view.scale / window.devicePixelRatio) * 100)} %` : "";
-        this.overlay.show({
-            title,
-            slice: `${index + 1} / ${count}${position === null ? "" : `\n${position.toFixed(1)} mm`}`,
-            window: [invert ? "inverted" : "", windowText, zoom].filter(Boolean).join("\n"),
-            letters: words ? noLetters : { top: side(0, -1), right: side(1, 0), bottom: side(0, 1), left: side(-1, 0) },
-            badge, words, notes: image.notes ?? [],
-        });
-        this.controls.showPosition(index, count);
-        const spoken = `${title}, image ${index + 1} of ${count}${windowText ? `, window ${short(voi?.width ?? 0)}, centre ${short(voi?.center ?? 0)}` : ""}`;
-        this.canvas.setAttribute("aria-label", words ? `${spoken}: ${words}` : spoken);
-        this.overlay.announce(badge || words || `Image ${index + 1} of ${count}`);
+        const view = image?.columns ? this.#view(image) : null;
+        const shown = caption(series, image, index, view, this.#local, words);
+        this.overlay.show({ ...shown.text, badge, words });
+        this.canvas.setAttribute("aria-label", words ? [shown.spoken, words].filter(Boolean).join(": ") : shown.spoken || "No image");
+        const count = series && image ? series.images.length : 0;
+        this.controls.showPosition(count ? index : 0, count);
+        if (count) this.overlay.announce(badge || words || `Image ${index + 1} of ${count}`);
     }
 
     #showLoaded() {
@@ -615,13 +587,6 @@ export class Viewport extends EventTarget {
             return { x: x / this.#ratio, y: y / this.#ratio };
         });
     }
-}
-
-const noLetters = { top: "", right: "", bottom: "", left: "" };
-
-/** @param {number} value */
-function short(value) {
-    return String(Number(value.toPrecision(Math.abs(value) >= 1000 ? 5 : 4)));
 }
 
 /** @param {unknown} error @returns {string} */

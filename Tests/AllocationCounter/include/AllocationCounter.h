@@ -1,0 +1,13 @@
+// Counts heap allocations by thread in the program it is linked into: only tests link it.
+#ifndef CONSILIUM_ALLOCATION_COUNTER_H
+#define CONSILIUM_ALLOCATION_COUNTER_H
+
+#include <stdint.h>
+
+// The calling thread's counter. Other threads may read it for as long as this one lives.
+const void *_Nonnull allocation_counter_of_this_thread(void);
+uint64_t allocation_counter_read(const void *_Nonnull counter);
+// 0 where a sanitizer has the allocator for itself: then nothing is counted.
+int allocation_counter_works(void);
+
+#endif
