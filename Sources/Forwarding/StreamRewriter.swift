@@ -58,11 +58,12 @@ package struct StreamRewriter: Sendable {
     /// From `entry` on, packets come from another source.
     ///
     /// - Parameters:
-    ///   - preferred: the receiver's timestamp for this packet by the sender's own clock, where both sources' sender
-    ///     reports are known; it is taken when it is believable
     ///   - newest: the timestamp of the packet of that source that came last; `entry` is late when it differs
+    ///   - arrival: when that one came
+    ///   - preferred: the receiver's timestamp for this packet by the clock of the sender, or of both sources' arrival;
+    ///     it is taken when it is believable
     package mutating func switchSource(
-        at entry: HistoryEntry, newest: UInt32? = nil, now: UInt64, clockRate: UInt32, preferred: UInt32?
+        at entry: HistoryEntry, newest: UInt32? = nil, arrival: UInt64, clockRate: UInt32, preferred: UInt32?
     ) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
         let step: UInt32 = hasStarted && !lastMarker && !entry.codec.isAudio ? 2 : 1
@@ -71,7 +72,7 @@ package struct StreamRewriter: Sendable {
         // A hundredth of a second: two pictures never share a time, and one never goes back.
         earliest = hasStarted ? lastTimestamp &+ clockRate / (entry.codec.isAudio ? 50 : 100) : lastTimestamp
         var due =
-            hasStarted ? continued(late: late, now: now, clockRate: clockRate, preferred: preferred) : earliest &- late
+            hasStarted ? continued(late: late, arrival: arrival, clockRate: clockRate, preferred: preferred) : earliest &- late
         // Sound cannot be played faster: it is played later.
         if entry.codec.isAudio, hasStarted, Int32(bitPattern: earliest &- due) > 0 { due = earliest }
         timestampOffset = due &- entry.timestamp
@@ -86,10 +87,10 @@ package struct StreamRewriter: Sendable {
     }
 
     /// When the entry was due, by the receiver's timestamps.
-    private func continued(late: UInt32, now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
-        let elapsed = now > lastTime ? now - lastTime : 0
-        let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
-        let expected = lastTimestamp &+ max(ticks, 1) &- late
+    private func continued(late: UInt32, arrival: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
+        let elapsed = Int64(bitPattern: arrival &- lastTime)
+        let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* Int64(clockRate) / 1_000_000)
+        let expected = lastTimestamp &+ ticks &- late
         guard let preferred else { return expected }
         let deviation = Int64(Int32(bitPattern: preferred &- expected))
         let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
