@@ -107,7 +107,7 @@ extension Forwarder {
         if verdict.endsPicture { flags.insert(.endsPicture) }
         guard
             let numbers = stream.pointee.rewriter.rewrite(
-                entry, now: now, endsPicture: verdict.endsPicture)
+                entry, now: now, endsPicture: verdict.endsPicture, isEmpty: !verdict.isForwarded)
         else { return }
         if !stream.pointee.isAcknowledged { flags.insert(.carriesMid) }
         stream.pointee.sent.insert(

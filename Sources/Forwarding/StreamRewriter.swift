@@ -34,8 +34,8 @@ package struct StreamRewriter: Sendable {
     private var temporalOffset: UInt8 = 0
     private var keyOffset: UInt8 = 0
     private var frameOffset: UInt16 = 0
-    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there on:
-    /// timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
+    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there
+    /// on: timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
     private var earliest: UInt32 = 0
     private var compressedFrom: UInt32 = 0
     private var compressedUntil: UInt32?
@@ -71,8 +71,10 @@ package struct StreamRewriter: Sendable {
         let late = newest.map { Int32(bitPattern: $0 &- entry.timestamp) > 0 ? $0 &- entry.timestamp : 0 } ?? 0
         // A hundredth of a second: two pictures never share a time, and one never goes back.
         earliest = hasStarted ? lastTimestamp &+ clockRate / (entry.codec.isAudio ? 50 : 100) : lastTimestamp
-        var due =
-            hasStarted ? continued(late: late, arrival: arrival, clockRate: clockRate, preferred: preferred) : earliest &- late
+        var due = earliest &- late
+        if hasStarted {
+            due = continued(late: late, arrival: arrival, clockRate: clockRate, preferred: preferred)
+        }
         // Sound cannot be played faster: it is played later.
         if entry.codec.isAudio, hasStarted, Int32(bitPattern: earliest &- due) > 0 { due = earliest }
         timestampOffset = due &- entry.timestamp
@@ -117,18 +119,21 @@ package struct StreamRewriter: Sendable {
 
     /// nil for packets from before the switch, left out, or too old to know their number.
     ///
-    /// - Parameter endsPicture: the packet gets the marker that its source put on a later one
+    /// - Parameters:
+    ///   - endsPicture: the packet gets the marker that its source put on a later one
+    ///   - isEmpty: only its sequence number goes out, nothing of its picture
     package mutating func rewrite(
-        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false
+        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false, isEmpty: Bool = false
     ) -> RewrittenPacket? {
         let source = entry.pointee.sequence
         guard let out = sequences.map(source) else { return nil }
         // A packet may come late and yet be the newest that the receiver gets, when those after it were left out.
-        let isNewest = !hasStarted || Int32(bitPattern: out &- highestOut) > 0
+        let isFirst = !hasStarted
+        let isNewest = isFirst || Int32(bitPattern: out &- highestOut) > 0
         let timestamp = timestamp(of: entry)
         let hasPicture = entry.pointee.flags.contains(.hasPictureID)
         var picture: UInt32 = 0
-        if hasPicture {
+        if hasPicture, !isEmpty {
             guard let mapped = pictures.map(entry.pointee.layers.frame) else { return nil }
             picture = mapped
         }
@@ -139,6 +144,11 @@ package struct StreamRewriter: Sendable {
             keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F,
             frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
         if sequences.isNewest(source) { sequences.advance(to: source) }
+        hasStarted = true
+        guard !isEmpty else {
+            if isNewest { highestOut = out }
+            return packet
+        }
         if hasPicture, pictures.isNewest(entry.pointee.layers.frame) {
             pictures.advance(to: entry.pointee.layers.frame)
         }
@@ -146,14 +156,13 @@ package struct StreamRewriter: Sendable {
             highestOut = out
             lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
             // The rest of a picture may come late and says nothing of when the picture was due.
-            if timestamp != lastTimestamp || !hasStarted { lastTime = now }
+            if timestamp != lastTimestamp || isFirst { lastTime = now }
             lastTimestamp = timestamp
             if hasPicture { lastPictureID = packet.pictureID }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }
             if entry.pointee.flags.contains(.hasKeyIndex) { lastKeyIndex = packet.keyIndex }
             if entry.pointee.layers.flags.contains(.hasDescriptor) { lastFrameNumber = packet.frameNumber }
         }
-        hasStarted = true
         return packet
     }
 }

@@ -32,7 +32,8 @@ final class LayersReceiver {
     private(set) var received: Set<Int> = []
     private(set) var markers: [UInt32: (last: Int, isMarked: Bool, frames: Set<Int>)] = [:]
     private(set) var startedAt: Int?
-    private(set) var newestEncoding = "nothing"
+    /// The last packet, in words.
+    private(set) var newest = ""
 
     private(set) var frames: [Int: Frame] = [:]
     private var waiting: [Int] = []
@@ -62,6 +63,7 @@ final class LayersReceiver {
         let payload = Array(bytes[header.headerLength...])
         guard payload.count > LayersPublisher.trailer else {
             sequences[sequence] = -1
+            newest = "\(sequence), time \(header.timestamp), empty"
             empties.insert(sequence)
             return decodeWhatIsReady(now)
         }
@@ -71,7 +73,7 @@ final class LayersReceiver {
         let index = tail[5]
         sequences[sequence] = id
         received.insert(id)
-        newestEncoding = "encoding \(truths[id].encoding)"
+        newest = "\(sequence), time \(header.timestamp), frame \(id) of \(truths[id].layer) \(index + 1)/\(tail[6])"
         var frame =
             frames[sequence - index]
             ?? Frame(

@@ -127,11 +127,8 @@ package final class LayersRun {
             }
             while let packet = forwarder.writeNext(for: peer, now: nanoseconds, into: buffer) {
                 let bytes = Array(buffer[..<packet.headerLength]) + Array(packet.payload)
-                let before = receivers[peer]?.newestEncoding
                 receivers[peer]?.take(bytes, now: now, truths: publisher.frames)
-                if let trace, let receiver = receivers[peer], receiver.newestEncoding != before {
-                    trace("\(now) receiver \(peer) gets \(receiver.newestEncoding)")
-                }
+                trace?("\(now) receiver \(peer) gets \(receivers[peer]?.newest ?? "")")
             }
         }
     }
