@@ -1,0 +1,44 @@
+// The command: every named network for some seeds in virtual time, a table of figures, and whether a bound was broken.
+import ArgumentParser
+import ForwardingSimulation
+import Foundation
+
+@main
+struct BenchNetworks: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench-networks",
+        abstract: "Estimator, pacer and allocator over bad networks in virtual time, against the bounds of each.")
+
+    @Option(help: "Seeded runs of each network.") var seeds: UInt64 = 3
+    @Option(help: "The first seed.") var firstSeed: UInt64 = 1
+    @Option(help: "Only networks whose name contains this.") var profile: String?
+    @Option(help: "Also write the figures as JSON to this file.") var json: String?
+    @Flag(help: "A line for every run instead of every network.") var everyRun = false
+    @Flag(help: "What deviates from the common bounds, and why.") var exceptions = false
+
+    func run() throws {
+        let cases = NetworkCase.all.filter { profile.map($0.name.contains) ?? true }
+        if exceptions { return listExceptions(cases) }
+        var report = NetworkReport(everyRun: everyRun)
+        print(report.head)
+        for network in cases {
+            let clock = ContinuousClock()
+            var runs: [NetworkRun] = []
+            let elapsed = clock.measure {
+                for seed in firstSeed..<(firstSeed + seeds) { runs.append(NetworkRun(network, seed: seed)) }
+            }
+            print(report.add(network, runs, elapsed: elapsed / .seconds(1)))
+        }
+        print(report.summary)
+        if let json { try report.json(firstSeed: firstSeed, seeds: seeds).write(toFile: json, atomically: true, encoding: .utf8) }
+        if report.isBroken { throw ExitCode(1) }
+    }
+
+    private func listExceptions(_ cases: [NetworkCase]) {
+        for network in cases {
+            for exception in network.exceptions {
+                print("\(network.name): \(exception.bound.rawValue) \(exception.value). \(exception.reason)")
+            }
+        }
+    }
+}
