@@ -69,6 +69,7 @@ var targets: [Target] = [
         "bench-forward", path: "tools/bench/forward",
         ["CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments]),
 
+    tool("bench-switching", path: "tools/bench/switching", ["ForwardingSimulation", arguments]),
     tool("bench-networks", path: "tools/bench/networks", ["ForwardingSimulation", arguments]),
 
     .target(
