@@ -94,11 +94,12 @@ package struct NetworkCase: Sendable {
     }
 
     /// When the queue has to be gone: what has been sent before anybody could know of the fall has to drain first. It is
-    /// what the path does not carry any more in one way there, one interval of feedback and the way back.
+    /// what the path does not carry any more during a round trip and two intervals of feedback: one until anything is told,
+    /// and one until what is told shows how much is carried now.
     package var queueFrom: Double {
         guard case .fall(let rate) = event, let before = network.down.rate(at: 0) else { return NetworkCase.eventAt }
         let roundTrip = Double(network.down.delay + network.up.delay) / 1e9
-        let reaction = roundTrip + 0.1
+        let reaction = roundTrip + 0.2
         let backlog = min((Double(before) - rate) * reaction, Double(network.down.queueBytes) * 8)
         return NetworkCase.eventAt + max(NetworkCase.queueWithin, reaction + backlog / rate - NetworkCase.queue)
     }

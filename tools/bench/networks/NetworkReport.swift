@@ -24,7 +24,7 @@ struct NetworkReport {
         var runs: Int
         var failingRuns: Int
         var simulatedSeconds: Double
-        var elapsedSeconds: Double
+        var processorSeconds: Double
         var timesRealTime: Double
         var rows: [Row]
     }
@@ -87,7 +87,7 @@ struct NetworkReport {
     var summary: String {
         String(
             format: "%d networks, %d runs, %d of them broke a bound (%.2f %%)\n"
-                + "%.0f s of network time in %.1f s: %.0f × real time (slowest: %@, %.0f ×)\n"
+                + "%.0f s of network time in %.1f s of CPU: %.0f × real time (slowest: %@, %.0f ×)\n"
                 + "* a bound of its own; --exceptions says why",
             networks, rows.count, failing, rows.isEmpty ? 0 : 100 * Double(failing) / Double(rows.count), seconds,
             elapsed, factor, slowest.name as NSString, slowest.factor)
@@ -98,7 +98,7 @@ struct NetworkReport {
         encoder.outputFormatting = .sortedKeys
         let document = Document(
             firstSeed: firstSeed, seeds: seeds, networks: networks, runs: rows.count, failingRuns: failing,
-            simulatedSeconds: seconds, elapsedSeconds: elapsed, timesRealTime: factor, rows: rows)
+            simulatedSeconds: seconds, processorSeconds: elapsed, timesRealTime: factor, rows: rows)
         return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
     }
 }
