@@ -262,7 +262,7 @@ package struct PeerBandwidth: ~Copyable {
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
         // So is the queue that a probe of ours has just made.
-        if use == .over, probing.isEcho(now: now, roundTrip: roundTrip + feedbackInterval), queueing < 0.1 {
+        if use == .over, queueing < probing.echo(now: now, roundTrip: roundTrip + feedbackInterval) {
             use = .under
         }
         // A queue that stands still has no slope, but is no reason to send more.
@@ -352,9 +352,12 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let isNear = control.capacity.bitsPerSecond != nil
-        let factor = fullSince != nil ? Pacing.factorWhenFull : isNear ? Pacing.factorNearCapacity : Pacing.factor
-        var rate = estimate / 8 * factor
+        var rate = estimate / 8 * Pacing.factor
+        if fullSince != nil {
+            rate = estimate / 8 * Pacing.factorWhenFull
+        } else if let capacity = control.capacity.bitsPerSecond {
+            rate = min(estimate * Pacing.factorNearCapacity, max(estimate * Pacing.factorAtCapacity, capacity)) / 8
+        }
         if fullSince == nil { rate = max(rate, Double(queuedBytes) / Pacing.longestWait) }
         if let cluster = probing.cluster, !cluster.isSent { rate = max(rate, cluster.bitsPerSecond / 8) }
         pacing.bytesPerSecond = rate
