@@ -270,7 +270,7 @@ package struct PeerBandwidth: ~Copyable {
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
             use, acknowledged: acknowledged.bitsPerSecond,
-            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
+            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing, estimate: estimate) : nil, isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
             decreases &+= 1
