@@ -38,9 +38,6 @@ package struct PeerBandwidth: ~Copyable {
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.05
     static let fullQueue = 0.04
-    static let noQueue = 0.005
-    /// With more waiting than this, arrivals show the bottleneck's own rate.
-    static let filled = 0.03
 
     package private(set) var source = Source.nothing
     /// Bits per second; infinite while nothing is known of the path.
@@ -252,13 +249,14 @@ package struct PeerBandwidth: ~Copyable {
         roundTrip += 0.2 * (sample - roundTrip)
         smallestRoundTrip.add(sample, now: now)
         if let delays = recent.delays {
-            standing.update(quickest: delays.quickest, isDraining: fullSince != nil, now: now)
+            standing.update(
+                quickest: delays.quickest, slowest: delays.slowest, isDraining: fullSince != nil, now: now)
         }
         limit.update(estimate: estimate, now: now)
         let before = estimate
         var use = trend.use
         // No queue stands: what looks like one is a packet that others wait for, or a radio's turn.
-        if use != .normal, queueing < PeerBandwidth.noQueue { use = .normal }
+        if use != .normal, !standing.isBelieved { use = .normal }
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
         // So is the queue that a probe of ours has just made.
@@ -270,7 +268,7 @@ package struct PeerBandwidth: ~Copyable {
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
             use, acknowledged: acknowledged.bitsPerSecond,
-            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing, estimate: estimate) : nil, isLimited: limit.isLimited,
+            arriving: recent.carried(over: queueing, estimate: estimate), isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
             decreases &+= 1

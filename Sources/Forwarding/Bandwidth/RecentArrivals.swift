@@ -7,6 +7,8 @@ package struct RecentArrivals: Sendable {
     /// Microseconds.
     static let slice: Int64 = 10_000
     static let sliceCount = 32
+    /// Seconds of waiting with which arrivals show the bottleneck's own rate.
+    static let filled = 0.03
     /// Of arrivals, in which a quick packet shows that no queue stands.
     static let standing = 3
     /// Times what one slice brings at the estimate.
@@ -38,12 +40,11 @@ package struct RecentArrivals: Sendable {
         slowest[place] = max(slowest[place], delay)
     }
 
-    /// Bits per second over the last whole slices that make up this time. Where all of it was held back in between and then
-    /// came at once, only a longer time shows what is carried.
-    package func rate(over seconds: Double, estimate: Double) -> Double {
-        guard !isHeldBack(estimate: estimate) else {
-            return rate(slices: 0..<RecentArrivals.sliceCount - 1)
-        }
+    /// Bits per second that the bottleneck carries, from arrivals over as long as packets wait there; nil when hardly any do.
+    /// Where all of it was held back in between and then came at once, only a longer time shows it.
+    package func carried(over seconds: Double, estimate: Double) -> Double? {
+        if isHeldBack(estimate: estimate) { return rate(slices: 0..<RecentArrivals.sliceCount - 1) }
+        guard seconds > RecentArrivals.filled else { return nil }
         let wanted = min(max(Int(seconds * 1e6) / Int(RecentArrivals.slice), 6), RecentArrivals.sliceCount - 2)
         return rate(slices: 1..<wanted + 1)
     }
