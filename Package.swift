@@ -70,6 +70,7 @@ var targets: [Target] = [
         ["CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments]),
 
     tool("bench-switching", path: "tools/bench/switching", ["ForwardingSimulation", arguments]),
+    tool("bench-networks", path: "tools/bench/networks", ["ForwardingSimulation", arguments]),
 
     .target(
         name: "NetworkSimulator", path: "Tests/NetworkSimulator", swiftSettings: strict),

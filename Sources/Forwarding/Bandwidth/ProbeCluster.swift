@@ -9,6 +9,8 @@ package struct ProbeCluster: Sendable {
     static let unsaturated = 0.9
     static let saturatedShare = 0.95
     static let fewestPackets = 4
+    /// Microseconds.
+    static let instant: Int64 = 500
 
     package let id: UInt8
     package let bitsPerSecond: Double
@@ -60,10 +62,12 @@ package struct ProbeCluster: Sendable {
 
     /// The rate that is shown, once enough of it has arrived.
     package mutating func received(bytes: Int, arrival: Int64) -> Double? {
-        if arrival < firstArrival {
-            firstArrival = arrival
-            firstArrivalBytes = bytes
+        if arrival < firstArrival &- ProbeCluster.instant {
+            firstArrivalBytes = 0
         }
+        firstArrival = min(firstArrival, arrival)
+        // A carrier that held the first packets back lets go of them all at once: they show nothing.
+        if arrival <= firstArrival + ProbeCluster.instant { firstArrivalBytes += bytes }
         lastArrival = max(lastArrival, arrival)
         receivedBytes += bytes
         receivedPackets += 1
