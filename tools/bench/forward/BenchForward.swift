@@ -28,8 +28,6 @@ struct BenchForward: AsyncParsableCommand {
 
     func run() async throws {
         let load = LoadThread(processor: loadProcessor)
-        // The engine first: libsrtp2 is initialised once per process, and the engine insists on doing it.
-        if side != .floor { try await EngineServer.prepare(processor: serverProcessor) }
         var report = Report(rounds: rounds)
         for profile in profile {
             let crypto = Crypto.measure(profile)

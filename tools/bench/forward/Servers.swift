@@ -95,13 +95,6 @@ final class EngineServer {
     private let workerThread: Int32
     private let certificate: DTLSCertificate
 
-    /// libsrtp2 is initialised once per process, and the first handshake insists on doing it.
-    static func prepare(processor: Int32) async throws {
-        let server = try EngineServer(processor: processor)
-        _ = try await server.course(fanOut: 1, profile: .gcm)
-        await server.engine.shutdown()
-    }
-
     init(processor: Int32) throws {
         let before = Threads.all()
         var configuration = MediaEngineConfiguration(bindAddress: "127.0.0.1", consentTimeout: .seconds(600))
