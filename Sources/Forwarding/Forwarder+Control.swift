@@ -156,6 +156,10 @@ extension Forwarder {
         wakeFastTick(now: now)
     }
 
+    /// With more receivers than this a stream is a broadcast, whose encoder is spared: who joins or comes back sees the last
+    /// key frame and waits for movement.
+    static let conversation = 12
+
     mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
             peers[stream.pointee.peer].pointee.canSend, now >= stream.pointee.notBefore,
@@ -164,7 +168,12 @@ extension Forwarder {
         else { return }
         switch startFromCache(streamID, encoding: stream.pointee.target, now: now) {
         case .live: return
-        case .picture: encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+        case .picture where track.pointee.receivers.count > Forwarder.conversation:
+            encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+        case .picture where !stream.pointee.rewriter.hasStarted:
+            encoding.pointee.keyFrameRequester.requestForJoiner(
+                now: now, interval: KeyFrameRequester.conversationInterval)
+        case .picture: encoding.pointee.keyFrameRequester.request(now: now)
         case .nothing: encoding.pointee.keyFrameRequester.request(now: now)
         }
         wakeFastTick(now: now)

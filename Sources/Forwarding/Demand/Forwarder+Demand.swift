@@ -3,6 +3,9 @@
 extension Forwarder {
     package mutating func setView(_ view: ViewDemand, of streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.isVideo else { return }
+        if view.asksForMore(than: stream.pointee.view) {
+            peers.find(stream.pointee.peer)?.pointee.allocator.welcome(streamID)
+        }
         stream.pointee.view = view
         updateUseful(streamID, now: now)
         if tracks.contains(stream.pointee.track) { updatePublisher(stream.pointee.track, now: now) }

@@ -1,0 +1,86 @@
+// Pictures that are hidden and shown again, on a path whose bandwidth is known, in virtual time.
+import NetworkSimulator
+import Testing
+
+@testable import Forwarding
+
+@Suite("The return of hidden pictures")
+struct DemandReturnTests {
+    private let shown = ViewDemand.shown(width: 1280, height: 720)
+
+    private func hide(_ path: NarrowPath, seconds: Double) {
+        path.world.forwarder.setView(.hidden, of: path.receiver.stream, now: path.world.now)
+        path.run(seconds: seconds)
+        _ = path.world.takePackets(path.receiver.peer)
+        path.delivered.removeAll()
+    }
+
+    /// Milliseconds until the first packet arrived; nil when none did within two seconds.
+    private func returnTime(_ path: NarrowPath) -> Int? {
+        path.world.forwarder.setView(shown, of: path.receiver.stream, now: path.world.now)
+        for milliseconds in 1...2000 {
+            path.run(seconds: 0.001)
+            if !path.delivered.isEmpty { return milliseconds }
+        }
+        return nil
+    }
+
+    private func settled() -> NarrowPath {
+        let path = NarrowPath(LinkConditions(delay: .milliseconds(10), rate: .megabits(20)))
+        path.world.forwarder.setView(shown, of: path.receiver.stream, now: path.world.now)
+        path.run(seconds: 6)
+        #expect(path.lastWidth == 1280)
+        return path
+    }
+
+    @Test("however often a page looks away, its picture is back within 100 ms while the publisher sends")
+    func again() throws {
+        let path = settled()
+        for round in 0..<6 {
+            hide(path, seconds: 0.5 + 0.4 * Double(round))
+            #expect(path.delivered.isEmpty)
+            let milliseconds = try #require(returnTime(path), "round \(round)")
+            #expect(milliseconds <= 100, "round \(round)")
+            path.run(seconds: 0.3)
+        }
+    }
+
+    @Test(
+        "a publisher that had paused is forwarded with its first key frame, also when the page has looked away just before",
+        arguments: [5.2, 6.5, 20])
+    func afterPause(away: Double) throws {
+        let path = settled()
+        hide(path, seconds: 1.6)
+        _ = returnTime(path)
+        path.run(seconds: 0.2)
+        hide(path, seconds: 5.1)
+        // It has been told by now, and stops.
+        path.isSending = false
+        path.run(seconds: away - 5.1)
+        path.delivered.removeAll()
+        path.world.forwarder.setView(shown, of: path.receiver.stream, now: path.world.now)
+        // What the way to the publisher and the start of its encoders take.
+        path.run(seconds: 0.1)
+        path.delivered.removeAll()
+        for index in path.layers.indices { path.layers[index].wantsKey = true }
+        path.isSending = true
+        path.run(seconds: 0.1)
+        #expect(!path.delivered.isEmpty)
+        path.run(seconds: 2)
+        #expect(path.lastWidth == 1280)
+    }
+
+    @Test("a picture that is drawn larger gets its larger layer at once, though it has been changed just before")
+    func larger() {
+        let path = settled()
+        for _ in 0..<3 {
+            path.world.forwarder.setView(
+                .shown(width: 160, height: 90), of: path.receiver.stream, now: path.world.now)
+            path.run(seconds: 1)
+            #expect(path.lastWidth == 320)
+            path.world.forwarder.setView(shown, of: path.receiver.stream, now: path.world.now)
+            path.run(seconds: 1)
+            #expect(path.lastWidth == 1280)
+        }
+    }
+}
