@@ -4,7 +4,7 @@ internal import COpenSSL
 /// One cipher context with the key set once; a packet only changes the initialisation vector.
 struct SRTPTransform: ~Copyable {
     private let context: OpaquePointer
-    private let isAEAD: Bool
+    let isAEAD: Bool
     let tagLength: Int
     /// The salt as big endian numbers: its first eight bytes, and the rest in the high bits.
     private let saltHigh: UInt64
@@ -117,6 +117,62 @@ struct SRTPTransform: ~Copyable {
             && EVP_EncryptUpdate(context, body, &written, body, Int32(payloadLength)) == 1
     }
 
+    // MARK: Parts, for control packets
+
+    /// AEAD in place, with what lies before and behind as associated data; the tag goes right behind `body`.
+    func seal(
+        _ body: UnsafeMutableRawPointer, count: Int, ssrc: UInt32, index: UInt64, header: UnsafeRawPointer,
+        headerLength: Int, trailer: UnsafeRawPointer, trailerLength: Int
+    ) -> Bool {
+        let bytes = body.assumingMemoryBound(to: UInt8.self)
+        var written: Int32 = 0
+        setVector(ssrc: ssrc, index: index)
+        return EVP_EncryptInit_ex(context, nil, nil, nil, scratch) == 1
+            && EVP_EncryptUpdate(context, nil, &written, header, Int32(headerLength)) == 1
+            && EVP_EncryptUpdate(context, nil, &written, trailer, Int32(trailerLength)) == 1
+            && EVP_EncryptUpdate(context, bytes, &written, bytes, Int32(count)) == 1
+            && EVP_EncryptFinal_ex(context, scratch + Self.tailOffset, &written) == 1
+            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(tagLength), body + count) == 1
+    }
+
+    /// The reverse of `seal`.
+    func open(
+        _ body: UnsafeMutableRawPointer, count: Int, ssrc: UInt32, index: UInt64, header: UnsafeRawPointer,
+        headerLength: Int, trailer: UnsafeRawPointer, trailerLength: Int
+    ) -> Bool {
+        let bytes = body.assumingMemoryBound(to: UInt8.self)
+        var written: Int32 = 0
+        setVector(ssrc: ssrc, index: index)
+        return EVP_DecryptInit_ex(context, nil, nil, nil, scratch) == 1
+            && EVP_DecryptUpdate(context, nil, &written, header, Int32(headerLength)) == 1
+            && EVP_DecryptUpdate(context, nil, &written, trailer, Int32(trailerLength)) == 1
+            && EVP_DecryptUpdate(context, bytes, &written, bytes, Int32(count)) == 1
+            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, Int32(tagLength), body + count) == 1
+            && EVP_DecryptFinal_ex(context, scratch + Self.tailOffset, &written) == 1
+    }
+
+    /// Counter mode in place, either way.
+    func encryptCounted(_ body: UnsafeMutableRawPointer, count: Int, ssrc: UInt32, index: UInt64) -> Bool {
+        let bytes = body.assumingMemoryBound(to: UInt8.self)
+        var written: Int32 = 0
+        setVector(ssrc: ssrc, index: index)
+        return EVP_EncryptInit_ex(context, nil, nil, nil, scratch) == 1
+            && EVP_EncryptUpdate(context, bytes, &written, bytes, Int32(count)) == 1
+    }
+
+    func tag(_ bytes: UnsafeRawPointer, count: Int, into tag: UnsafeMutableRawPointer) -> Bool {
+        digest(bytes, count: count, rollover: nil)
+        tag.copyMemory(from: scratch + Self.digestOffset, byteCount: tagLength)
+        return true
+    }
+
+    func verify(_ bytes: UnsafeRawPointer, count: Int, tag: UnsafeRawPointer) -> Bool {
+        digest(bytes, count: count, rollover: nil)
+        return CRYPTO_memcmp(scratch + Self.digestOffset, tag, tagLength) == 0
+    }
+
+    // MARK: Inside
+
     private func setVector(ssrc: UInt32, index: UInt64) {
         let vector = UnsafeMutableRawPointer(scratch)
         if isAEAD {
@@ -132,11 +188,15 @@ struct SRTPTransform: ~Copyable {
 
     /// HMAC-SHA1 over the packet and the rollover counter, into the scratch.
     private func computeTag(over packet: UnsafeRawPointer, length: Int, index: UInt64) {
+        digest(packet, count: length, rollover: UInt32(truncatingIfNeeded: index >> 16).bigEndian)
+    }
+
+    @inline(__always)
+    private func digest(_ bytes: UnsafeRawPointer, count: Int, rollover: UInt32?) {
         let digest = scratch + Self.digestOffset
         var hash = inner
-        var rollover = UInt32(truncatingIfNeeded: index >> 16).bigEndian
-        SHA1_Update(&hash, packet, length)
-        SHA1_Update(&hash, &rollover, 4)
+        SHA1_Update(&hash, bytes, count)
+        if var rollover { SHA1_Update(&hash, &rollover, 4) }
         SHA1_Final(digest, &hash)
         hash = outer
         SHA1_Update(&hash, digest, 20)

@@ -25,6 +25,8 @@ package struct Probing: Sendable {
     private var lastSuccess: UInt64 = 0
     private var lastResult: UInt64 = 0
     private var isFirst = true
+    /// Of the estimate, what the last probe tried.
+    private var lastFactor = 1.0
     private var wait = Probing.interval
     private var notBefore: UInt64 = 0
 
@@ -58,6 +60,7 @@ package struct Probing: Sendable {
         cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, estimate: estimate, wantedBytes: bytes, now: now)
         nextID = nextID == 255 ? 1 : nextID + 1
         count += 1
+        lastFactor = rate / max(estimate, 1)
     }
 
     package mutating func sent(bytes: Int, now: UInt64, roundTrip: Double) {
@@ -67,9 +70,10 @@ package struct Probing: Sendable {
         }
     }
 
-    /// Whether a queue seen now may be that of a probe.
-    package func isEcho(now: UInt64, roundTrip: Double) -> Bool {
-        cluster != nil || (lastResult > 0 && now &- lastResult < UInt64(roundTrip * 1e9) &+ 100_000_000)
+    /// Seconds of queue seen now that a probe may have made: what it sends beyond the estimate may be beyond the path.
+    package func echo(now: UInt64, roundTrip: Double) -> Double {
+        let isHeard = cluster != nil || (lastResult > 0 && now &- lastResult < UInt64(roundTrip * 1e9) &+ 100_000_000)
+        return isHeard ? Probing.duration * lastFactor : 0
     }
 
     /// A packet of a probe has arrived; the rate that is shown once enough of them have.
