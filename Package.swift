@@ -25,8 +25,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], kept: [String] =
     .testTarget(name: name, dependencies: dependencies, exclude: kept, swiftSettings: strict)
 }
 
-func tool(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+func tool(_ name: String, path: String, _ dependencies: [Target.Dependency], kept: [String] = []) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, exclude: kept, swiftSettings: strict)
 }
 
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
@@ -69,6 +69,9 @@ var targets: [Target] = [
         "bench-forward", path: "tools/bench/forward",
         ["CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments]),
 
+    tool(
+        "loadgen", path: "tools/loadgen",
+        ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments], kept: ["README.md"]),
     tool("bench-switching", path: "tools/bench/switching", ["ForwardingSimulation", arguments]),
     tool("bench-networks", path: "tools/bench/networks", ["ForwardingSimulation", arguments]),
 

@@ -60,6 +60,8 @@ package struct Forwarder: ~Copyable {
 
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer
+    /// Zeros, and their count in the last byte.
+    let padding: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []
     var measured: [MeasuredLayer] = []
     var report = ArrivalLog.Report()
@@ -76,11 +78,17 @@ package struct Forwarder: ~Copyable {
         self.wallClockOffset = wallClockOffset
         random = SplitMix64(state: seed)
         scratch = .allocate(byteCount: 1200, alignment: 16)
+        padding = .allocate(byteCount: Forwarder.paddingBytes, alignment: 16)
+        padding.initializeMemory(as: UInt8.self, repeating: 0)
+        padding[Forwarder.paddingBytes - 1] = UInt8(Forwarder.paddingBytes)
         slowDue = now &+ Forwarder.slowTick
         levelsDue = now &+ Forwarder.levelInterval
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        padding.deallocate()
+    }
 
     package mutating func randomNumber() -> UInt64 { random.next() }
 

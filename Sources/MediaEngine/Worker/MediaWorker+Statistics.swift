@@ -94,6 +94,7 @@ extension MediaWorker {
         result.nacksReceived = counters.nacksReceived
         result.keyFrameRequestsSent = counters.keyFrameRequestsSent
         result.keyFrameRequestsReceived = counters.keyFrameRequestsReceived
+        result.queueDrops = counters.queueDrops
         result.recorderBytesDropped = core.recorderDrops
         for reason in RefusedDatagram.allCases where core.refused[reason.rawValue] > 0 {
             result.refused[reason.name] = core.refused[reason.rawValue]
