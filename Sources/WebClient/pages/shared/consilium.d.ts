@@ -192,4 +192,7 @@ declare global {
     interface MediaTrackSettings {
         displaySurface?: string;
     }
+    interface RTCRtpEncodingParameters {
+        scalabilityMode?: string;
+    }
 }
