@@ -38,6 +38,7 @@ package struct PeerBandwidth: ~Copyable {
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.05
     static let fullQueue = 0.04
+    static let noQueue = 0.005
     /// With more waiting than this, arrivals show the bottleneck's own rate.
     static let filled = 0.03
 
@@ -45,8 +46,8 @@ package struct PeerBandwidth: ~Copyable {
     /// Bits per second; infinite while nothing is known of the path.
     package private(set) var estimate = Double.infinity
     package private(set) var roundTrip = 0.1
-    /// Seconds that packets wait on the path, as far as it is known.
-    package private(set) var queueing = 0.0
+    /// Seconds that every packet waits on the path.
+    package var queueing: Double { standing.seconds }
     package private(set) var packetsReported: UInt64 = 0
     package private(set) var packetsLost: UInt64 = 0
     package private(set) var decreases: UInt64 = 0
@@ -64,8 +65,11 @@ package struct PeerBandwidth: ~Copyable {
     package private(set) var pacing = Pacing()
     private var groups = ArrivalGroups()
 
+    private var standing = StandingQueue()
     private var smallestRoundTrip = RunningMinimum()
     private var feedbackInterval = 0.1
+    /// Of the last seconds: what is under way is told of that late.
+    private var longestInterval = 0.1
     private var lastFeedback: UInt64?
     private var firstSent: UInt64?
     private var feedbackWindow: (start: UInt64, count: Int) = (0, 0)
@@ -172,6 +176,7 @@ package struct PeerBandwidth: ~Copyable {
         }
         noteFeedback(now: now)
         let shift = unwrap(feedback.referenceTime) &- feedback.referenceTime
+        history.told(from: feedback.baseSequence, to: feedback.baseSequence &+ feedback.statusCount)
         var probed: Double?
         var newest: UInt64?
         var statuses = feedback.statuses
@@ -188,7 +193,7 @@ package struct PeerBandwidth: ~Copyable {
                         id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), arrival: arrival, now: now)
                     probed = rate ?? probed
                 }
-            } else if packet.pointee.state == .inFlight {
+            } else if packet.pointee.state == .inFlight || packet.pointee.state == .unheard {
                 packetsReported &+= 1
                 packetsLost &+= 1
                 loss.note(packets: 1, lost: 1, bytes: Int(packet.pointee.bytes))
@@ -209,7 +214,7 @@ package struct PeerBandwidth: ~Copyable {
             loss.note(packets: 1, lost: 0, bytes: bytes)
         }
         history.settle(packet, as: .acknowledged)
-        recent.add(bytes: bytes, arrival: arrival)
+        recent.add(bytes: bytes, delay: arrival &- Int64(packet.pointee.sentAt / 1000), arrival: arrival)
         acknowledged.add(bytes: bytes, arrival: arrival, isLimited: limit.isLimited)
         if let delta = groups.add(sentAt: packet.pointee.sentAt, arrival: arrival) { trend.add(delta) }
     }
@@ -219,6 +224,7 @@ package struct PeerBandwidth: ~Copyable {
         if let last = lastFeedback {
             let interval = min(Double(now &- last) / 1e9, 0.5)
             feedbackInterval += 0.1 * (interval - feedbackInterval)
+            longestInterval = max(interval, longestInterval + 0.02 * (feedbackInterval - longestInterval))
         }
         lastFeedback = now
         if hasGivenUp || estimate == .infinity {
@@ -245,10 +251,14 @@ package struct PeerBandwidth: ~Copyable {
         let sample = Double(now &- newest) / 1e9
         roundTrip += 0.2 * (sample - roundTrip)
         smallestRoundTrip.add(sample, now: now)
-        queueing = max(0, sample - smallestRoundTrip.value)
+        if let delays = recent.delays {
+            standing.update(quickest: delays.quickest, isDraining: fullSince != nil, now: now)
+        }
         limit.update(estimate: estimate, now: now)
         let before = estimate
         var use = trend.use
+        // No queue stands: what looks like one is a packet that others wait for, or a radio's turn.
+        if use != .normal, queueing < PeerBandwidth.noQueue { use = .normal }
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
         // So is the queue that a probe of ours has just made.
@@ -352,32 +362,8 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let seconds = smallestRoundTrip.value + 1.2 * feedbackInterval + PeerBandwidth.toleratedQueue
+        let seconds = smallestRoundTrip.value + 1.2 * longestInterval + PeerBandwidth.toleratedQueue
         window = max(6000, Int(estimate / 8 * seconds))
         if let cluster = probing.cluster { window += cluster.wantedBytes }
-    }
-}
-
-/// The smallest of the last ten to twenty seconds: a path that changes is found out.
-struct RunningMinimum: Sendable {
-    static let length: UInt64 = 10_000_000_000
-    private var present = Double.infinity
-    private var before = Double.infinity
-    private var started: UInt64?
-
-    mutating func add(_ value: Double, now: UInt64) {
-        if let start = started, now &- start > RunningMinimum.length {
-            before = present
-            present = .infinity
-            started = now
-        } else if started == nil {
-            started = now
-        }
-        present = min(present, value)
-    }
-
-    var value: Double {
-        let least = min(present, before)
-        return least == .infinity ? 0 : least
     }
 }

@@ -6,6 +6,8 @@ package struct SentTransportPacket: Sendable {
         case unused, inFlight, acknowledged
         /// Reported as missing; it may still be reported as arrived.
         case lost
+        /// Feedback has gone past it without a word: what told of it was lost.
+        case unheard
     }
 
     package var sentAt: UInt64 = 0
@@ -30,6 +32,8 @@ package struct SendHistory: ~Copyable {
     package private(set) var newest: UInt16?
     package private(set) var bytesInFlight = 0
     package private(set) var lastSentAt: UInt64 = 0
+    /// No feedback has spoken of this one yet, nor of those after it.
+    private var firstUntold: UInt16?
 
     package init(capacity: Int = 64) {
         var size = 16
@@ -56,6 +60,7 @@ package struct SendHistory: ~Copyable {
             sentAt: now, bytes: UInt16(clamping: bytes), sequence: sequence, cluster: cluster, state: .inFlight)
         bytesInFlight &+= bytes
         newest = sequence
+        if firstUntold == nil { firstUntold = sequence }
         lastSentAt = now
     }
 
@@ -71,6 +76,18 @@ package struct SendHistory: ~Copyable {
         guard let newest else { return 0 }
         let distance = Int(Int16(bitPattern: newest &- sequence))
         return distance >= 0 && distance <= mask ? distance + 1 : 0
+    }
+
+    /// Feedback tells of packets from `first` on, up to before `end`. Those before that nobody told of are not under way any
+    /// more.
+    package mutating func told(from first: UInt16, to end: UInt16) {
+        guard var untold = firstUntold else { return }
+        while Int16(bitPattern: first &- untold) > 0 {
+            if let packet = find(untold), packet.pointee.state == .inFlight { settle(packet, as: .unheard) }
+            untold &+= 1
+        }
+        if Int16(bitPattern: end &- untold) > 0 { untold = end }
+        firstUntold = untold
     }
 
     package mutating func settle(

@@ -1,7 +1,7 @@
-@testable import Forwarding
 // A receiver that believes what packets say: it puts frames together and decodes each when its references are there. The
 // truth inside the packets tells whether it was deceived.
-@testable import WireFormats
+import Forwarding
+import WireFormats
 
 final class LayersReceiver {
     private struct Frame {

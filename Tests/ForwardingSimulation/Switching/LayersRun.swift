@@ -1,12 +1,11 @@
 // One seeded run: a publisher, a bad path to the core, receivers whose wishes change; and what must be true afterwards.
+import Forwarding
 import WireFormats
 
-@testable import Forwarding
-
-final class LayersRun {
+package final class LayersRun {
     private struct Arrival { var at: Int, order: Int, packet: SentByPublisher }
 
-    private let scheme: LayeredScheme
+    package let scheme: LayeredScheme
     private var random: SplitMix64
     private var forwarder: Forwarder
     private var publisher: LayersPublisher
@@ -19,22 +18,23 @@ final class LayersRun {
     private var order = 0
     private var repairs: [Int: SentByPublisher] = [:]
     private var keyRequests: [(at: Int, encoding: Int)] = []
-    private(set) var problems: [String] = []
+    package private(set) var problems: [String] = []
     private(set) var keyFramesAsked = 0
     /// Packets of each frame that came to the core, and since when it has them all.
     private var arrived: [Int: Set<UInt16>] = [:]
     private var wholeAt: [Int: Int] = [:]
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 2000, alignment: 16)
     private var now = 1000
+    package var virtualSeconds: Double { Double(now - 1000) / 1000 }
 
     // Faults of this run.
     private let loss: UInt64
     private let reordering: UInt64
     private let reportsFrom: Int
     private let lowestIsSilent: Bool
-    var decoded: Int { receivers.values.reduce(0) { $0 + $1.decoded } }
+    package var decoded: Int { receivers.values.reduce(0) { $0 + $1.decoded } }
 
-    init(_ scheme: LayeredScheme, seed: UInt64) {
+    package init(_ scheme: LayeredScheme, seed: UInt64) {
         self.scheme = scheme
         random = SplitMix64(state: seed &* 7919 &+ 17)
         loss = [0, 0, 10, 30][Int(random.next() % 4)]
@@ -149,7 +149,7 @@ final class LayersRun {
     private func report() {
         for encoding in 0..<scheme.encodings where publisher.isActive(encoding) {
             reported.insert(encoding)
-            let bytes = Packets.compound { writer in
+            let bytes = LayersRun.compound { writer in
                 writer.senderReport(
                     ssrc: LayersPublisher.ssrc(encoding), ntp: UInt64(5000 + now) << 32 / 1000,
                     rtp: publisher.timestamp(encoding, at: now), packetCount: 1, octetCount: 1)
@@ -192,7 +192,17 @@ final class LayersRun {
         }
     }
 
-    func run(disturbed: Int = 2500, calm: Int = 3000) {
+    private static func compound(_ body: (inout RTCPWriter) -> Void) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 1200)
+        let length = buffer.withUnsafeMutableBytes { raw in
+            var writer = RTCPWriter(raw)
+            body(&writer)
+            return writer.count
+        }
+        return Array(buffer.prefix(length))
+    }
+
+    package func run(disturbed: Int = 2500, calm: Int = 3000) {
         join()
         let secondJoin = now + number(200..<1500)
         var nextWish = now + 300
@@ -248,7 +258,7 @@ final class LayersRun {
                 reported.count < scheme.encodings || receiver.lastDecodedAt - (resumedAt[peer] ?? -1000) < 300
             let silence = now - since
             if silence > 300, silence % 300 < 5 {
-                let bytes = Packets.compound { $0.pictureLoss(sender: 1, media: receiver.ssrc) }
+                let bytes = LayersRun.compound { $0.pictureLoss(sender: 1, media: receiver.ssrc) }
                 bytes.withUnsafeBytes {
                     forwarder.receive(rtcp: $0, from: peer, now: nanoseconds, arrival: nanoseconds)
                 }
