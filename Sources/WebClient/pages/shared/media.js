@@ -1,6 +1,6 @@
 // Sound and pictures: one peer connection on which this page always offers, with its own streams and a pool of sections for everybody else's.
 
-import { addClinicalVideo, addLayeredVideo, fitSizes, standardChoice } from "./encodings.js";
+import { addClinicalVideo, addLayeredVideo, fitSizes, readDependencies, standardChoice } from "./encodings.js";
 
 /** @typedef {import("./consilium").Section} Section */
 /** @typedef {import("./consilium").StreamDeclaration} StreamDeclaration */
@@ -290,7 +290,8 @@ export class Media extends EventTarget {
                 (transceiver) => transceiver.direction === "recvonly" && transceiver.receiver.track.kind === kind,
             ).length;
             for (let count = have; count < this.#wanted[kind]; count += 1) {
-                peer.addTransceiver(kind, { direction: "recvonly" });
+                const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
+                if (kind === "video") readDependencies(transceiver);
                 grew = true;
             }
         }
