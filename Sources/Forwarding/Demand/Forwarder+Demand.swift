@@ -30,12 +30,7 @@ extension Forwarder {
     private mutating func updateUseful(_ streamID: Int32, now: UInt64) {
         let stream = streams[streamID]
         guard let track = tracks.find(stream.pointee.track) else { return }
-        var sizes = LayerSizes(count: track.pointee.layerCount)
-        for id in track.pointee.encodings {
-            let encoding = encodings[id]
-            sizes.set(
-                Int(encoding.pointee.index), width: Int(encoding.pointee.width), height: Int(encoding.pointee.height))
-        }
+        let sizes = sizes(of: track)
         let useful = UsefulLayer(stream.pointee.view, sizes, keepsResolution: track.pointee.role.keepsResolution)
         var demand = StreamDemand()
         demand.isShown = !useful.target.isPaused
@@ -45,6 +40,16 @@ extension Forwarder {
         stream.pointee.demand = demand
         // Who has opened a picture waits for it: the path's share is dealt anew at once.
         allot(stream.pointee.peer, now: now)
+    }
+
+    private func sizes(of track: UnsafeMutablePointer<MediaTrack>) -> LayerSizes {
+        var sizes = LayerSizes(count: track.pointee.layerCount)
+        for id in track.pointee.encodings {
+            let encoding = encodings[id]
+            let index = track.pointee.layerCount > 0 ? Int(encoding.pointee.index) : encoding.pointee.layerRates.highestSpatial
+            sizes.set(index, width: Int(encoding.pointee.width), height: Int(encoding.pointee.height))
+        }
+        return sizes
     }
 
     private mutating func updatePublisher(_ id: Int32, now: UInt64) {
