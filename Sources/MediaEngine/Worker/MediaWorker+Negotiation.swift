@@ -22,6 +22,7 @@ extension MediaWorker {
         rooms[room]?.peers[name] = peer
         assignSections(room: room, except: name)
         repeatWanted(room: room, peer: name)
+        showStreams()
         return answer(to: evaluated, room: room, peer: name)
     }
 
@@ -95,6 +96,7 @@ extension MediaWorker {
         let roomID = openRoom(room)
         let id = core.addLink(made, ufrag: MediaWorker.key(of: local.ufrag), room: roomID, cname: name)
         owners[id] = (room, name)
+        directory.joined(room, peer: name, worker: index)
         rooms[room]?.peers[name] = PeerEntry(
             name: name, id: id, sessionID: offer.sessionID, fingerprint: offer.fingerprint.bytes,
             remoteUfrag: offer.iceUfrag, remotePassword: offer.icePwd, localUfrag: local.ufrag,
@@ -160,6 +162,7 @@ extension MediaWorker {
         nextRoom &+= 1
         rooms[name] = RoomEntry(name: name, id: id)
         roomNames[id] = name
+        directory.opened(name, worker: index)
         return id
     }
 
