@@ -101,6 +101,7 @@ package struct PeerAnswer: Sendable {
     package var published: [PublishedStream]
     package var sections: [SectionAssignment]
     package var needed: SectionsNeeded
+    package var refused = RefusedCameras()
 }
 
 /// Why an offer was refused; nothing has changed then.

@@ -120,5 +120,8 @@ package struct WorkerStatistics: Sendable, Codable, Equatable {
     package var stress = StressState.relaxed
     package var rooms = 0
     package var peers = 0
+    package var camerasRefusedFromSenders: UInt64 = 0
+    package var camerasRefusedToReceivers: UInt64 = 0
+    package var timesThinned: UInt64 = 0
     package init() {}
 }

@@ -1,5 +1,7 @@
 // Several workers on real sockets: rooms on different ones, and one room that spans two.
+import Forwarding
 import PeerTransport
+import Synchronization
 import Testing
 import WireFormats
 
@@ -101,4 +103,135 @@ struct WorkersTests {
         configuration.tcpPort = 0
         #expect(configuration.ports(of: 2).tcp == 0)
     }
+}
+
+/// A load as a test wants it to be measured.
+private final class InjectedLoad: Sendable {
+    private let thousandths = Atomic<Int>(0)
+
+    var value: Double {
+        get { Double(thousandths.load(ordering: .relaxed)) / 1000 }
+        set { thousandths.store(Int(newValue * 1000), ordering: .relaxed) }
+    }
+}
+
+@Suite("A worker at its limit")
+struct OverloadTests {
+    private let load: InjectedLoad
+    private let engine: MediaEngine
+
+    init() throws {
+        let load = InjectedLoad()
+        self.load = load
+        var limits = StressLimits()
+        limits.rest = 300_000_000
+        var configuration = MediaEngineConfiguration(bindAddress: "127.0.0.1", stress: limits)
+        configuration.loadReading = { _ in load.value }
+        engine = try MediaEngine(configuration: configuration)
+    }
+
+    private func offer(
+        _ client: MediaClient, _ peer: String, _ sections: [MediaClient.Section], _ streams: [StreamDeclaration],
+        version: Int = 1
+    ) async throws -> PeerAnswer {
+        try await engine.negotiate(
+            room: "r", peer: peer,
+            offer: PeerOffer(
+                sdp: client.offer(sections, version: version), streams: streams, maySend: !streams.isEmpty,
+                subscription: streams.isEmpty ? .everything : .none))
+    }
+
+    private func reach(_ state: StressState) async throws {
+        let end = MonotonicClock.now() + 10_000_000_000
+        while await engine.statistics().workers[0].stress != state {
+            try #require(MonotonicClock.now() < end, "the worker does not get to \(state)")
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    private func why(_ peer: String, sees participant: String) async -> String? {
+        await engine.explain(room: "r").receivers.first { $0.peer == peer }?.streams
+            .first { $0.participant == participant }?.why
+    }
+
+    @Test("refuses new faces in words, then thins faces, takes sound and documents always, and recovers by itself")
+    func overload() async throws {
+        var events = engine.events.makeAsyncIterator()
+        let (first, viewer, second, teacher, late) = (
+            try MediaClient(), try MediaClient(), try MediaClient(), try MediaClient(), try MediaClient()
+        )
+        let watching = (0..<3).map { MediaClient.Section(mid: "\($0)", kind: "video", direction: "recvonly") }
+        _ = try await offer(
+            first, "p1", [.init(mid: "0", kind: "video", direction: "sendonly")],
+            [StreamDeclaration(mid: "0", stream: "camera", role: "camera")])
+        let before = try await offer(viewer, "v1", watching, [])
+        #expect(before.sections.compactMap(\.participant) == ["p1"])
+        #expect(before.refused.isEmpty)
+
+        load.value = 0.9
+        try await reach(.refusesFaces)
+        let camera: [MediaClient.Section] = [
+            .init(mid: "0", kind: "video", direction: "sendonly"),
+            .init(mid: "1", kind: "audio", direction: "sendonly"),
+        ]
+        let streams = [
+            StreamDeclaration(mid: "0", stream: "camera", role: "camera"),
+            StreamDeclaration(mid: "1", stream: "microphone", role: "audio"),
+        ]
+        let refused = try await offer(second, "p2", camera, streams)
+        #expect(refused.published.map(\.stream) == ["microphone"])
+        #expect(refused.refused.sent == ["camera"])
+        #expect(refused.refused.message.contains("at its limit"))
+        let document = try await offer(
+            teacher, "p3", [.init(mid: "0", kind: "video", direction: "sendonly")],
+            [StreamDeclaration(mid: "0", stream: "slides", role: "document")])
+        #expect(document.published.map(\.stream) == ["slides"])
+        // Who sees a face already goes on seeing it; who comes now gets the document alone.
+        let joined = try await offer(late, "v2", watching, [])
+        #expect(joined.sections.compactMap(\.participant) == ["p3"])
+        #expect(joined.needed.video == 1)
+        #expect(joined.refused.received == [.init(participant: "p1", stream: "camera")])
+        let seen = await engine.statistics(room: "r").peers.first { $0.peer == "v1" }?.received.map(\.participant)
+        #expect(seen?.compactMap { $0 } == ["p1", "p3"])
+        #expect(await why("v2", sees: "p1") == "policy")
+
+        load.value = 0.97
+        try await reach(.thinsFaces)
+        #expect(await engine.worker.thinsFaces)
+
+        load.value = 0.2
+        try await reach(.relaxed)
+        #expect(await !engine.worker.thinsFaces)
+        let figures = await engine.statistics().workers[0]
+        #expect(figures.camerasRefusedFromSenders == 1)
+        #expect(figures.camerasRefusedToReceivers == 1)
+        #expect(figures.timesThinned == 1)
+        let restored = await engine.statistics(room: "r").peers.first { $0.peer == "v2" }?.received
+        #expect(Set(restored?.compactMap(\.participant) ?? []) == ["p1", "p3"])
+        // Told to offer again, the sender is taken.
+        var told: [String: [RefusedCameras]] = [:]
+        await engine.shutdown()
+        while let event = await events.next() {
+            if case .camerasRefused(_, let peer, let cameras) = event { told[peer, default: []].append(cameras) }
+        }
+        #expect(told["p2"] == [RefusedCameras(sent: ["camera"]), RefusedCameras()])
+        #expect(
+            told["v2"] == [RefusedCameras(received: [.init(participant: "p1", stream: "camera")]), RefusedCameras()])
+        #expect(told["v1"] == nil)
+    }
+
+    @Test("an engine without limits takes everything")
+    func withoutLimits() async throws {
+        var configuration = MediaEngineConfiguration(bindAddress: "127.0.0.1")
+        configuration.loadReading = { _ in 1 }
+        let engine = try MediaEngine(configuration: configuration)
+        try await Task.sleep(for: .milliseconds(600))
+        _ = try await publish(engine, room: "r", peer: "p")
+        #expect(await engine.statistics().workers[0].stress == .relaxed)
+        await engine.shutdown()
+    }
+}
+
+extension MediaWorker {
+    fileprivate var thinsFaces: Bool { core.forwarder.thinsFaces }
 }

@@ -172,6 +172,7 @@ extension MediaWorker {
         _ evaluated: EvaluatedOffer, _ offer: PeerOffer, peer: inout PeerEntry, room: String, id: Int32, now: UInt64
     ) {
         var kept: [PublishedTrack] = []
+        peer.refused.sent = []
         var counts: [StreamKind: Int] = [:]
         for section in evaluated.sections {
             guard let kind = StreamKind(section.kind), section.direction.sends, !section.isRejected, offer.maySend,
@@ -185,6 +186,10 @@ extension MediaWorker {
             if let old = peer.published.first(where: { $0.mid == section.mid && $0.stream == stream && $0.kind == kind }
             ) {
                 kept.append(renewed(old, section, role: role))
+                continue
+            }
+            guard takes(role, kind) else {
+                peer.refused.sent.append(stream)
                 continue
             }
             let track = core.forwarder.addTrack(
@@ -334,6 +339,6 @@ extension MediaWorker {
             sections: sections)
         return PeerAnswer(
             sdp: description.description, published: peer.publishedStreams,
-            sections: peer.sections.map(\.assignment), needed: peer.needed)
+            sections: peer.sections.map(\.assignment), needed: peer.needed, refused: peer.refused)
     }
 }

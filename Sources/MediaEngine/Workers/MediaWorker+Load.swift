@@ -10,6 +10,13 @@ struct Workload {
     /// When the loop was to come back at the latest.
     var deadline: UInt64 = .max
 
+    // Counters.
+    var camerasRefusedFromSenders: UInt64 = 0
+    var camerasRefusedToReceivers: UInt64 = 0
+    var timesThinned: UInt64 = 0
+
+    var state: StressState { stress?.state ?? .relaxed }
+
     init(stress limits: StressLimits?) { stress = limits.map { StressLevel($0) } }
 
     mutating func noteDelay(now: UInt64) {
@@ -32,6 +39,9 @@ extension MediaWorker {
         let load = configuration.loadReading?(index) ?? meter.busy
         gauge.set(load: load, loopDelay: meter.loopDelay, settledStreams: meter.settledStreams)
         showStreams()
+        let pressure = max(load, Double(meter.loopDelay) / MediaWorker.unbearableDelay)
+        let before = workload.state
+        if workload.stress?.note(load: pressure, now: now) == true { stressChanged(from: before, now: now) }
     }
 
     /// For placement, which must not wait for the load to show them.
@@ -43,7 +53,10 @@ extension MediaWorker {
         figures.udpPort = udpPort
         figures.load = configuration.loadReading?(index) ?? workload.meter.busy
         figures.loopDelayMilliseconds = Double(workload.meter.loopDelay) / 1e6
-        figures.stress = workload.stress?.state ?? .relaxed
+        figures.stress = workload.state
+        figures.camerasRefusedFromSenders = workload.camerasRefusedFromSenders
+        figures.camerasRefusedToReceivers = workload.camerasRefusedToReceivers
+        figures.timesThinned = workload.timesThinned
         figures.rooms = rooms.count
         figures.peers = core.links.count
         return figures

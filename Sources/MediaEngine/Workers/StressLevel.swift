@@ -6,6 +6,8 @@ package struct StressLimits: Sendable, Equatable {
     package var refuseVideo: Double
     /// From here on faces are sent in their smallest layer. Above 1: never.
     package var thinFaces: Double
+    /// Nanoseconds of less load after which new faces are taken again; thin ones are whole after twice that at first.
+    package var rest: UInt64 = 5_000_000_000
 
     package init(refuseVideo: Double = 0.85, thinFaces: Double = 0.93) {
         self.refuseVideo = refuseVideo
@@ -34,9 +36,7 @@ package enum StressState: UInt8, Sendable, Codable, Comparable, CaseIterable {
 package struct StressLevel: Sendable {
     package static let margin = 0.12
     package static let patience: [UInt64] = [0, 750_000_000, 1_500_000_000]
-    package static let rest: UInt64 = 5_000_000_000
-    package static let firstThinRest: UInt64 = 10_000_000_000
-    package static let longestThinRest: UInt64 = 160_000_000_000
+    package static let mostRests: UInt64 = 32
     /// Thinning anew within this time is a return of the same trouble.
     package static let memory: UInt64 = 60_000_000_000
 
@@ -44,7 +44,7 @@ package struct StressLevel: Sendable {
     private let limits: StressLimits
     private var aboveSince: [UInt64?] = [nil, nil, nil]
     private var belowSince: UInt64?
-    private var thinRest = StressLevel.firstThinRest
+    private var thinRests: UInt64 = 2
     private var thinnedUntil: UInt64?
 
     package init(_ limits: StressLimits) { self.limits = limits }
@@ -69,7 +69,7 @@ package struct StressLevel: Sendable {
         }
         let since = belowSince ?? now
         belowSince = since
-        guard now &- since >= (state == .thinsFaces ? thinRest : StressLevel.rest) else { return false }
+        guard now &- since >= limits.rest &* (state == .thinsFaces ? thinRests : 1) else { return false }
         belowSince = nil
         if state == .thinsFaces { thinnedUntil = now }
         state = state == .thinsFaces ? .refusesFaces : .relaxed
@@ -89,9 +89,9 @@ package struct StressLevel: Sendable {
         belowSince = nil
         guard level == .thinsFaces else { return }
         if let thinnedUntil, now &- thinnedUntil < StressLevel.memory {
-            thinRest = min(thinRest * 2, StressLevel.longestThinRest)
+            thinRests = min(thinRests * 2, StressLevel.mostRests)
         } else {
-            thinRest = StressLevel.firstThinRest
+            thinRests = 2
         }
     }
 }
