@@ -47,6 +47,9 @@ package struct Forwarder: ~Copyable {
     package var audioRooms = Slab<AudioRoom>(capacity: 16)
     package var counters = Counters()
 
+    /// Faces are sent in their smallest layer, whatever pages show and paths carry.
+    package internal(set) var thinsFaces = false
+
     /// Peers with something to send.
     var dirty: [Int32] = []
     var notices: [ForwardingNotice] = []

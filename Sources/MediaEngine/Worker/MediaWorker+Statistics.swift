@@ -102,6 +102,7 @@ extension MediaWorker {
         for reason in PacketRefusal.allCases where counters[reason] > 0 {
             result.refused["rtp_\(reason)"] = counters[reason]
         }
+        result.workers = [workerStatistics()]
         return result
     }
 }
