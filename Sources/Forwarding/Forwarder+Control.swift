@@ -186,7 +186,8 @@ extension Forwarder {
     /// For the recorder, which takes every layer.
     package mutating func requestKeyFrame(track id: Int32, now: UInt64) {
         guard let track = tracks.find(id), track.pointee.isVideo else { return }
-        for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
+        for encodingID in track.pointee.encodings
+        where encodings[encodingID].pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now) {
             encodings[encodingID].pointee.keyFrameRequester.request(now: now)
             wakeFastTick(now: now)
         }
