@@ -69,13 +69,19 @@ var targets: [Target] = [
         "bench-forward", path: "tools/bench/forward",
         ["CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments]),
 
+    tool("bench-switching", path: "tools/bench/switching", ["ForwardingSimulation", arguments]),
+
     .target(
         name: "NetworkSimulator", path: "Tests/NetworkSimulator", swiftSettings: strict),
     tests("NetworkSimulatorTests", ["NetworkSimulator"]),
     tests("WireFormatsTests", ["WireFormats"]),
     tests("PacketRingTests", ["PacketRing"]),
     tests("PeerTransportTests", ["PeerTransport", "WireFormats", "NetworkSimulator", "COpenSSL", "CSRTP"]),
-    tests("ForwardingTests", ["Forwarding", "WireFormats", "NetworkSimulator"]),
+    // Whole worlds in virtual time, for tests and for the programs that run thousands of them.
+    .target(
+        name: "ForwardingSimulation", dependencies: ["Forwarding", "WireFormats", "NetworkSimulator"],
+        path: "Tests/ForwardingSimulation", swiftSettings: strict),
+    tests("ForwardingTests", ["Forwarding", "WireFormats", "NetworkSimulator", "ForwardingSimulation"]),
     // Stands before malloc in the test program and counts by thread.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     tests(
