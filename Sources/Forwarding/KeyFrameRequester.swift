@@ -63,10 +63,11 @@ package struct KeyFrameRequester: Sendable {
         attempts = 0
     }
 
-    /// The source was silent, which is why nothing answered: whoever still waits asks at once.
+    /// The source was silent, which is why nothing answered: whoever still waits asks at once, whatever was asked before.
     package mutating func sourceReturned() {
         isPending = false
         attempts = 0
+        sentAt = nil
     }
 
     /// Nobody waits any more.

@@ -42,7 +42,6 @@ final class LayersReceiver {
     private(set) var sequences: [Int: Int] = [:]
     private var empties: Set<Int> = []
     private var decodedEnds: Set<Int> = []
-    private var unwrapper = FrameUnwrapper()
     private var numbers: [Int: Int] = [:]
     private var decodedNumbers: Set<Int> = []
     private var layerInfo: [UInt8: [Int?]] = [:]
@@ -110,7 +109,7 @@ final class LayersReceiver {
 
     // MARK: - What packets claim
 
-    private var numbering = FrameUnwrapper()
+    private var numbering = PlainUnwrapper()
 
     private func read(_ payload: [UInt8], _ packet: [UInt8], _ frame: inout Frame, isFirstPacket: Bool, isFirst: Bool) {
         var number: Int?
