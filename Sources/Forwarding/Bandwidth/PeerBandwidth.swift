@@ -267,7 +267,7 @@ package struct PeerBandwidth: ~Copyable {
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond,
+            use, acknowledged: acknowledged.bitsPerSecond.map { max($0, recent.rate) },
             arriving: recent.carried(over: queueing, estimate: estimate), isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
