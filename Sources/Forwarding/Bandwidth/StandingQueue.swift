@@ -28,6 +28,11 @@ package struct StandingQueue: Sendable {
         seconds >= min(max(hiccup * StandingQueue.share, StandingQueue.believed.lowerBound), StandingQueue.believed.upperBound)
     }
 
+    /// The delay, in microseconds, of a packet that found no queue, hiccups allowed for; nil before anything has arrived.
+    package var free: Int64? {
+        base.isKnown ? Int64((base.value + max(0.002, hiccup / 4)) * 1e6) : nil
+    }
+
     /// `isDraining`: less is sent than arrived, so that the queue should empty.
     package mutating func update(quickest: Int64, slowest: Int64, isDraining: Bool, now: UInt64) {
         let delay = Double(quickest) / 1e6
@@ -69,6 +74,8 @@ struct RunningMinimum: Sendable {
         }
         present = min(present, value)
     }
+
+    var isKnown: Bool { started != nil }
 
     var value: Double {
         let least = min(present, before)
