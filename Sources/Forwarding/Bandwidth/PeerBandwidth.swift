@@ -176,7 +176,6 @@ package struct PeerBandwidth: ~Copyable {
         noteFeedback(now: now)
         let shift = unwrap(feedback.referenceTime) &- feedback.referenceTime
         history.told(from: feedback.baseSequence, to: feedback.baseSequence &+ feedback.statusCount)
-        var probed: Double?
         var newest: UInt64?
         var statuses = feedback.statuses
         while left > 0, let status = statuses.next() {
@@ -188,9 +187,9 @@ package struct PeerBandwidth: ~Copyable {
                 arrived(packet, arrival: arrival)
                 newest = max(newest ?? 0, packet.pointee.sentAt)
                 if packet.pointee.cluster != 0 {
-                    let rate = probing.received(
-                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), arrival: arrival, now: now)
-                    probed = rate ?? probed
+                    probing.received(
+                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), sentAt: packet.pointee.sentAt,
+                        arrival: arrival, delay: arrival &- Int64(packet.pointee.sentAt / 1000))
                 }
             } else if packet.pointee.state == .inFlight || packet.pointee.state == .unheard {
                 packetsReported &+= 1
@@ -200,7 +199,7 @@ package struct PeerBandwidth: ~Copyable {
             }
         }
         guard let newest else { return false }
-        return conclude(newest: newest, probed: probed, now: now)
+        return conclude(newest: newest, probed: probing.conclude(free: standing.free, now: now), now: now)
     }
 
     private mutating func arrived(_ packet: UnsafeMutablePointer<SentTransportPacket>, arrival: Int64) {
@@ -269,7 +268,7 @@ package struct PeerBandwidth: ~Copyable {
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond,
+            use, acknowledged: acknowledged.bitsPerSecond.map { max($0, recent.rate) },
             arriving: recent.carried(over: queueing, estimate: estimate), isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
@@ -319,7 +318,7 @@ package struct PeerBandwidth: ~Copyable {
                 watchStart(now: now)
                 probing.start(
                     goal: goal, estimate: estimate, use: trend.use, recentLoss: loss.recentLoss - loss.inherent,
-                    queueing: queueing, now: now)
+                    queue: standing, now: now)
             }
         }
         updatePace(queuedBytes: queuedBytes)

@@ -43,11 +43,14 @@ package struct RecentArrivals: Sendable {
     /// Bits per second that the bottleneck carries, from arrivals over as long as packets wait there; nil when hardly any do.
     /// Where all of it was held back in between and then came at once, only a longer time shows it.
     package func carried(over seconds: Double, estimate: Double) -> Double? {
-        if isHeldBack(estimate: estimate) { return rate(slices: 0..<RecentArrivals.sliceCount - 1) }
+        if isHeldBack(estimate: estimate) { return rate }
         guard seconds > RecentArrivals.filled else { return nil }
         let wanted = min(max(Int(seconds * 1e6) / Int(RecentArrivals.slice), 6), RecentArrivals.sliceCount - 2)
         return rate(slices: 1..<wanted + 1)
     }
+
+    /// Bits per second over everything remembered.
+    package var rate: Double { rate(slices: 0..<RecentArrivals.sliceCount - 1) }
 
     private func rate(slices: Range<Int>) -> Double {
         var sum = 0

@@ -7,6 +7,7 @@ package struct StandingQueue: Sendable {
     static let patience: UInt64 = 1_500_000_000
     static let same = 0.8...1.2
     static let nothing = 0.005
+    static let longestHiccup = 0.1
     /// With each feedback.
     static let forgetting = 0.99
     /// A queue is believed in when it is longer than this share of a hiccup, or than the longest of these.
@@ -28,13 +29,22 @@ package struct StandingQueue: Sendable {
         seconds >= min(max(hiccup * StandingQueue.share, StandingQueue.believed.lowerBound), StandingQueue.believed.upperBound)
     }
 
+    /// The delay, in microseconds, of a packet that found no queue, hiccups allowed for; nil before anything has arrived.
+    package var free: Int64? {
+        base.isKnown ? Int64((base.value + max(0.002, hiccup / 4)) * 1e6) : nil
+    }
+
     /// `isDraining`: less is sent than arrived, so that the queue should empty.
     package mutating func update(quickest: Int64, slowest: Int64, isDraining: Bool, now: UInt64) {
         let delay = Double(quickest) / 1e6
         base.add(delay, now: now)
+        let before = seconds
         seconds = max(0, delay - base.value)
         hiccup *= StandingQueue.forgetting
-        if seconds < StandingQueue.nothing { hiccup = max(hiccup, Double(slowest - quickest) / 1e6) }
+        // The end of a queue is none.
+        if max(before, seconds) < StandingQueue.nothing {
+            hiccup = min(max(hiccup, Double(slowest - quickest) / 1e6), StandingQueue.longestHiccup)
+        }
         guard isDraining else {
             drained = nil
             return
@@ -69,6 +79,8 @@ struct RunningMinimum: Sendable {
         }
         present = min(present, value)
     }
+
+    var isKnown: Bool { started != nil }
 
     var value: Double {
         let least = min(present, before)
