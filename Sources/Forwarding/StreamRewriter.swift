@@ -17,6 +17,8 @@ package struct StreamRewriter: Sendable {
     // What the receiver has seen.
     package private(set) var hasStarted = false
     private var highestOut: UInt32
+    /// Of packets that were not empty.
+    private var highestFilled: UInt32
     private var lastTimestamp: UInt32
     private var lastTime: UInt64 = 0
     private var lastMarker = true
@@ -45,6 +47,7 @@ package struct StreamRewriter: Sendable {
     package init(seed: UInt64) {
         // Away from the wrap, so that an early reordering does not meet it (RFC 3711 §3.3.1 guesses the rollover counter).
         highestOut = 0x10000 &+ UInt32(truncatingIfNeeded: seed & 0x3FFF)
+        highestFilled = highestOut
         lastTimestamp = UInt32(truncatingIfNeeded: seed >> 16)
         lastPictureID = UInt16(truncatingIfNeeded: seed >> 48) & 0x7FFF
         lastTemporalIndex = UInt8(truncatingIfNeeded: seed >> 40)
@@ -129,7 +132,7 @@ package struct StreamRewriter: Sendable {
         guard let out = sequences.map(source) else { return nil }
         // A packet may come late and yet be the newest that the receiver gets, when those after it were left out.
         let isFirst = !hasStarted
-        let isNewest = isFirst || Int32(bitPattern: out &- highestOut) > 0
+        if isFirst || Int32(bitPattern: out &- highestOut) > 0 { highestOut = out }
         let timestamp = timestamp(of: entry)
         let hasPicture = entry.pointee.flags.contains(.hasPictureID)
         var picture: UInt32 = 0
@@ -145,15 +148,12 @@ package struct StreamRewriter: Sendable {
             frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
         if sequences.isNewest(source) { sequences.advance(to: source) }
         hasStarted = true
-        guard !isEmpty else {
-            if isNewest { highestOut = out }
-            return packet
-        }
+        guard !isEmpty else { return packet }
         if hasPicture, pictures.isNewest(entry.pointee.layers.frame) {
             pictures.advance(to: entry.pointee.layers.frame)
         }
-        if isNewest {
-            highestOut = out
+        if isFirst || Int32(bitPattern: out &- highestFilled) > 0 {
+            highestFilled = out
             lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
             // The rest of a picture may come late and says nothing of when the picture was due.
             if timestamp != lastTimestamp || isFirst { lastTime = now }
