@@ -34,8 +34,8 @@ package struct StreamRewriter: Sendable {
     private var temporalOffset: UInt8 = 0
     private var keyOffset: UInt8 = 0
     private var frameOffset: UInt16 = 0
-    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there on:
-    /// timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
+    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there
+    /// on: timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
     private var earliest: UInt32 = 0
     private var compressedFrom: UInt32 = 0
     private var compressedUntil: UInt32?
@@ -58,11 +58,12 @@ package struct StreamRewriter: Sendable {
     /// From `entry` on, packets come from another source.
     ///
     /// - Parameters:
-    ///   - preferred: the receiver's timestamp for this packet by the sender's own clock, where both sources' sender
-    ///     reports are known; it is taken when it is believable
     ///   - newest: the timestamp of the packet of that source that came last; `entry` is late when it differs
+    ///   - arrival: when that one came
+    ///   - preferred: the receiver's timestamp for this packet by the clock of the sender, or of both sources' arrival;
+    ///     it is taken when it is believable
     package mutating func switchSource(
-        at entry: HistoryEntry, newest: UInt32? = nil, now: UInt64, clockRate: UInt32, preferred: UInt32?
+        at entry: HistoryEntry, newest: UInt32? = nil, arrival: UInt64, clockRate: UInt32, preferred: UInt32?
     ) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
         let step: UInt32 = hasStarted && !lastMarker && !entry.codec.isAudio ? 2 : 1
@@ -70,8 +71,10 @@ package struct StreamRewriter: Sendable {
         let late = newest.map { Int32(bitPattern: $0 &- entry.timestamp) > 0 ? $0 &- entry.timestamp : 0 } ?? 0
         // A hundredth of a second: two pictures never share a time, and one never goes back.
         earliest = hasStarted ? lastTimestamp &+ clockRate / (entry.codec.isAudio ? 50 : 100) : lastTimestamp
-        var due =
-            hasStarted ? continued(late: late, now: now, clockRate: clockRate, preferred: preferred) : earliest &- late
+        var due = earliest &- late
+        if hasStarted {
+            due = continued(late: late, arrival: arrival, clockRate: clockRate, preferred: preferred)
+        }
         // Sound cannot be played faster: it is played later.
         if entry.codec.isAudio, hasStarted, Int32(bitPattern: earliest &- due) > 0 { due = earliest }
         timestampOffset = due &- entry.timestamp
@@ -86,10 +89,10 @@ package struct StreamRewriter: Sendable {
     }
 
     /// When the entry was due, by the receiver's timestamps.
-    private func continued(late: UInt32, now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
-        let elapsed = now > lastTime ? now - lastTime : 0
-        let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
-        let expected = lastTimestamp &+ max(ticks, 1) &- late
+    private func continued(late: UInt32, arrival: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
+        let elapsed = Int64(bitPattern: arrival &- lastTime)
+        let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* Int64(clockRate) / 1_000_000)
+        let expected = lastTimestamp &+ ticks &- late
         guard let preferred else { return expected }
         let deviation = Int64(Int32(bitPattern: preferred &- expected))
         let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
@@ -116,18 +119,21 @@ package struct StreamRewriter: Sendable {
 
     /// nil for packets from before the switch, left out, or too old to know their number.
     ///
-    /// - Parameter endsPicture: the packet gets the marker that its source put on a later one
+    /// - Parameters:
+    ///   - endsPicture: the packet gets the marker that its source put on a later one
+    ///   - isEmpty: only its sequence number goes out, nothing of its picture
     package mutating func rewrite(
-        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false
+        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false, isEmpty: Bool = false
     ) -> RewrittenPacket? {
         let source = entry.pointee.sequence
         guard let out = sequences.map(source) else { return nil }
         // A packet may come late and yet be the newest that the receiver gets, when those after it were left out.
-        let isNewest = !hasStarted || Int32(bitPattern: out &- highestOut) > 0
+        let isFirst = !hasStarted
+        let isNewest = isFirst || Int32(bitPattern: out &- highestOut) > 0
         let timestamp = timestamp(of: entry)
         let hasPicture = entry.pointee.flags.contains(.hasPictureID)
         var picture: UInt32 = 0
-        if hasPicture {
+        if hasPicture, !isEmpty {
             guard let mapped = pictures.map(entry.pointee.layers.frame) else { return nil }
             picture = mapped
         }
@@ -138,6 +144,11 @@ package struct StreamRewriter: Sendable {
             keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F,
             frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
         if sequences.isNewest(source) { sequences.advance(to: source) }
+        hasStarted = true
+        guard !isEmpty else {
+            if isNewest { highestOut = out }
+            return packet
+        }
         if hasPicture, pictures.isNewest(entry.pointee.layers.frame) {
             pictures.advance(to: entry.pointee.layers.frame)
         }
@@ -145,14 +156,13 @@ package struct StreamRewriter: Sendable {
             highestOut = out
             lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
             // The rest of a picture may come late and says nothing of when the picture was due.
-            if timestamp != lastTimestamp || !hasStarted { lastTime = now }
+            if timestamp != lastTimestamp || isFirst { lastTime = now }
             lastTimestamp = timestamp
             if hasPicture { lastPictureID = packet.pictureID }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }
             if entry.pointee.flags.contains(.hasKeyIndex) { lastKeyIndex = packet.keyIndex }
             if entry.pointee.layers.flags.contains(.hasDescriptor) { lastFrameNumber = packet.frameNumber }
         }
-        hasStarted = true
         return packet
     }
 }

@@ -70,7 +70,8 @@ extension Forwarder {
         }
         guard hasNews else { return }
         measured.removeAll(keepingCapacity: true)
-        for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
+        for encodingID in track.pointee.encodings
+        where encodings[encodingID].pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now) {
             let encoding = encodings[encodingID]
             let isSimulcast = !encoding.pointee.rid.isEmpty
             let rates = encoding.pointee.layerRates

@@ -38,9 +38,6 @@ package struct PeerBandwidth: ~Copyable {
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.05
     static let fullQueue = 0.04
-    static let noQueue = 0.005
-    /// With more waiting than this, arrivals show the bottleneck's own rate.
-    static let filled = 0.03
 
     package private(set) var source = Source.nothing
     /// Bits per second; infinite while nothing is known of the path.
@@ -177,7 +174,6 @@ package struct PeerBandwidth: ~Copyable {
         noteFeedback(now: now)
         let shift = unwrap(feedback.referenceTime) &- feedback.referenceTime
         history.told(from: feedback.baseSequence, to: feedback.baseSequence &+ feedback.statusCount)
-        var probed: Double?
         var newest: UInt64?
         var statuses = feedback.statuses
         while left > 0, let status = statuses.next() {
@@ -189,9 +185,9 @@ package struct PeerBandwidth: ~Copyable {
                 arrived(packet, arrival: arrival)
                 newest = max(newest ?? 0, packet.pointee.sentAt)
                 if packet.pointee.cluster != 0 {
-                    let rate = probing.received(
-                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), arrival: arrival, now: now)
-                    probed = rate ?? probed
+                    probing.received(
+                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), sentAt: packet.pointee.sentAt,
+                        arrival: arrival, delay: arrival &- Int64(packet.pointee.sentAt / 1000))
                 }
             } else if packet.pointee.state == .inFlight || packet.pointee.state == .unheard {
                 packetsReported &+= 1
@@ -201,7 +197,7 @@ package struct PeerBandwidth: ~Copyable {
             }
         }
         guard let newest else { return false }
-        return conclude(newest: newest, probed: probed, now: now)
+        return conclude(newest: newest, probed: probing.conclude(free: standing.free, now: now), now: now)
     }
 
     private mutating func arrived(_ packet: UnsafeMutablePointer<SentTransportPacket>, arrival: Int64) {
@@ -252,25 +248,26 @@ package struct PeerBandwidth: ~Copyable {
         roundTrip += 0.2 * (sample - roundTrip)
         smallestRoundTrip.add(sample, now: now)
         if let delays = recent.delays {
-            standing.update(quickest: delays.quickest, isDraining: fullSince != nil, now: now)
+            standing.update(
+                quickest: delays.quickest, slowest: delays.slowest, isDraining: fullSince != nil, now: now)
         }
         limit.update(estimate: estimate, now: now)
         let before = estimate
         var use = trend.use
         // No queue stands: what looks like one is a packet that others wait for, or a radio's turn.
-        if use != .normal, queueing < PeerBandwidth.noQueue { use = .normal }
+        if use != .normal, !standing.isBelieved { use = .normal }
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
         // So is the queue that a probe of ours has just made.
-        if use == .over, probing.isEcho(now: now, roundTrip: roundTrip + feedbackInterval), queueing < 0.1 {
+        if use == .over, queueing < probing.echo(now: now, roundTrip: roundTrip + feedbackInterval) {
             use = .under
         }
         // A queue that stands still has no slope, but is no reason to send more.
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond,
-            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
+            use, acknowledged: acknowledged.bitsPerSecond.map { max($0, recent.rate) },
+            arriving: recent.carried(over: queueing, estimate: estimate), isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
             decreases &+= 1
@@ -319,7 +316,7 @@ package struct PeerBandwidth: ~Copyable {
                 watchStart(now: now)
                 probing.start(
                     goal: goal, estimate: estimate, use: trend.use, recentLoss: loss.recentLoss - loss.inherent,
-                    queueing: queueing, now: now)
+                    queue: standing, now: now)
             }
         }
         updatePace(queuedBytes: queuedBytes)
@@ -352,9 +349,12 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let isNear = control.capacity.bitsPerSecond != nil
-        let factor = fullSince != nil ? Pacing.factorWhenFull : isNear ? Pacing.factorNearCapacity : Pacing.factor
-        var rate = estimate / 8 * factor
+        var rate = estimate / 8 * Pacing.factor
+        if fullSince != nil {
+            rate = estimate / 8 * Pacing.factorWhenFull
+        } else if let capacity = control.capacity.bitsPerSecond {
+            rate = min(estimate * Pacing.factorNearCapacity, max(estimate * Pacing.factorAtCapacity, capacity)) / 8
+        }
         if fullSince == nil { rate = max(rate, Double(queuedBytes) / Pacing.longestWait) }
         if let cluster = probing.cluster, !cluster.isSent { rate = max(rate, cluster.bitsPerSecond / 8) }
         pacing.bytesPerSecond = rate

@@ -127,11 +127,10 @@ extension Forwarder {
     ) -> Bool {
         let stream = streams[streamID]
         let encoding = encodings[encodingID]
-        guard let start = encoding.pointee.history.find(first), let end = encoding.pointee.history.find(last) else {
-            return false
-        }
+        guard let start = encoding.pointee.history.find(first) else { return false }
         stream.pointee.rewriter.switchSource(
-            at: start.pointee, newest: end.pointee.timestamp, now: now, clockRate: encoding.pointee.clockRate,
+            at: start.pointee, newest: encoding.pointee.newestTimestamp, arrival: encoding.pointee.newestAt,
+            clockRate: encoding.pointee.clockRate,
             preferred: timestamp(of: start.pointee, encodingID, for: stream))
         stream.pointee.current = encodingID
         stream.pointee.previous = encodingID

@@ -111,6 +111,8 @@ final class BandwidthWorld {
     static let begin: UInt64 = 1_000_000_000
     static let payload = 1150
     static let audioBytes = 110
+    /// Seconds of what an elastic sender hands over ahead.
+    static let largestBacklog = 0.05
     static let audioRate = 60_000.0
     static let keyFrameDelay: UInt64 = 120_000_000
 
@@ -119,6 +121,8 @@ final class BandwidthWorld {
     var up: SimulatedLink<(viewer: Int, message: [UInt8])>
     var viewers: [SimulatedViewer] = []
     var random: SeededRandom
+    /// Called whenever a sender has looked at its estimate.
+    var trace: ((BandwidthWorld, SimulatedViewer) -> Void)?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1500, alignment: 16)
 
     /// For the use of the path and for its queue.
@@ -191,6 +195,7 @@ final class BandwidthWorld {
     }
 
     private func tick(_ viewer: SimulatedViewer) {
+        defer { trace?(self, viewer) }
         let allocator = viewer.allocator
         let goal = viewer.isElastic ? 1e9 : allocator.goal(afterFailure: viewer.bandwidth.probing.failures > 0)
         viewer.bandwidth.tick(goal: goal, queuedBytes: viewer.queuedBytes, now: now)
@@ -254,7 +259,10 @@ final class BandwidthWorld {
 
     private func produce(_ viewer: SimulatedViewer) {
         if viewer.isElastic {
-            viewer.credit += min(viewer.bandwidth.estimate, 1e9) / 8 / 1000
+            let rate = min(viewer.bandwidth.estimate, 1e9) / 8
+            // What the pacer does not take stays where it is.
+            guard viewer.queuedBytes < Int(rate * BandwidthWorld.largestBacklog) else { return }
+            viewer.credit += rate / 1000
             while viewer.credit > Double(BandwidthWorld.payload + PeerBandwidth.overhead) {
                 viewer.credit -= Double(BandwidthWorld.payload + PeerBandwidth.overhead)
                 viewer.queue.append((BandwidthWorld.payload, 0))

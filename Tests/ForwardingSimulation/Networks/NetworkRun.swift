@@ -17,10 +17,12 @@ package struct NetworkRun: Sendable {
     package private(set) var seconds = 0.0
     package private(set) var broken: [NetworkCase.Bound] = []
 
-    package init(_ network: NetworkCase, seed: UInt64) {
+    /// With `trace`, what each sender thinks is written line by line.
+    package init(_ network: NetworkCase, seed: UInt64, trace: ((String) -> Void)? = nil) {
         name = network.name
         self.seed = seed
         let world = BandwidthWorld(network.network, seed: seed)
+        if let trace { world.trace = { trace($1.description(now: $0.now)) } }
         // Without chance on the link, runs differ by when they begin.
         let offset = 0.3 * world.random.unit()
         switch network.traffic {
@@ -57,6 +59,23 @@ package struct NetworkRun: Sendable {
         if network.isFall, queueing > network.limit(.queue) { broken.append(.queue) }
         if fairness < network.limit(.fairness) { broken.append(.fairness) }
         if Double(switches) > network.limit(.switches) { broken.append(.switches) }
+    }
+}
+
+extension SimulatedViewer {
+    fileprivate func description(now: UInt64) -> String {
+        func number(_ value: Double) -> String { String(Int(value.rounded())) }
+        let seconds = Double(now - BandwidthWorld.begin) / 1e9
+        let carried = bandwidth.acknowledged.bitsPerSecond ?? 0
+        return "\(number(seconds * 1000)) ms, viewer \(index): estimate \(number(bandwidth.estimate / 1000)) kbit/s, "
+            + "delay allows \(number(bandwidth.control.bitsPerSecond / 1000)), "
+            + "loss allows \(number((bandwidth.loss.bitsPerSecond ?? 0) / 1000)), arrives \(number(carried / 1000)), "
+            + "capacity \(number((bandwidth.control.capacity.bitsPerSecond ?? 0) / 1000)), \(bandwidth.trend.use), "
+            + "slope \(number(bandwidth.trend.slope * 1000)) ‰ over \(number(bandwidth.trend.threshold)), "
+            + "queue \(number(bandwidth.queueing * 1000)) ms, round trip \(number(bandwidth.roundTrip * 1000)) ms, "
+            + "under way \(bandwidth.history.bytesInFlight), waiting \(queuedBytes), "
+            + "\(bandwidth.limit.isLimited ? "limited, " : "")\(bandwidth.probing.cluster == nil ? "" : "probing, ")"
+            + "probes \(bandwidth.probing.count), failed \(bandwidth.probing.failures), given \(allocator.streams.map(\.given))"
     }
 }
 

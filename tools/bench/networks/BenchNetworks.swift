@@ -15,6 +15,7 @@ struct BenchNetworks: ParsableCommand {
     @Option(help: "Only networks whose name contains this.") var profile: String?
     @Option(help: "Also write the figures as JSON to this file.") var json: String?
     @Flag(help: "A line for every run instead of every network.") var everyRun = false
+    @Flag(help: "Write what each sender thinks, line by line.") var trace = false
     @Flag(help: "What deviates from the common bounds, and why.") var exceptions = false
 
     func run() throws {
@@ -24,7 +25,9 @@ struct BenchNetworks: ParsableCommand {
         print(report.head)
         for network in cases {
             let begin = processorSeconds
-            let runs = (firstSeed..<(firstSeed + seeds)).map { NetworkRun(network, seed: $0) }
+            let runs = (firstSeed..<(firstSeed + seeds)).map {
+                NetworkRun(network, seed: $0, trace: trace ? { print($0) } : nil)
+            }
             print(report.add(network, runs, elapsed: processorSeconds - begin))
         }
         print(report.summary)
