@@ -43,7 +43,8 @@ extension Forwarder {
         var sizes = LayerSizes(count: track.pointee.layerCount)
         for id in track.pointee.encodings {
             let encoding = encodings[id]
-            let index = track.pointee.layerCount > 0 ? Int(encoding.pointee.index) : encoding.pointee.layerRates.highestSpatial
+            let index =
+                track.pointee.layerCount > 0 ? Int(encoding.pointee.index) : encoding.pointee.layerRates.highestSpatial
             sizes.set(index, width: Int(encoding.pointee.width), height: Int(encoding.pointee.height))
         }
         return sizes
