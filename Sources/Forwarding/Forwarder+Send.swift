@@ -170,7 +170,8 @@ extension Forwarder {
             }
             let hasNumber = next.kind != .repetition && stream.pointee.extensions[.transportSequence] != 0
             peer.pointee.bandwidth.sent(
-                sequence: hasNumber ? sent.pointee.transportSequence : nil, bytes: headerLength + body.count, now: now)
+                sequence: hasNumber ? sent.pointee.transportSequence : nil, origin: sent.pointee.sequence,
+                bytes: headerLength + body.count, now: now)
             if next.kind == .media || next.kind == .sound {
                 counters.packetsForwarded &+= 1
                 stream.pointee.packets &+= 1

@@ -17,6 +17,7 @@ extension Forwarder {
     mutating func receive(_ feedback: TransportFeedback, _ peerID: Int32, now: UInt64) {
         counters.feedbackReceived &+= 1
         let peer = peers[peerID]
+        repeatLost(feedback, peerID, now: now)
         let before = peer.pointee.bandwidth.feedbackCount
         let hasFallen = peer.pointee.bandwidth.receive(feedback, now: now)
         guard peer.pointee.bandwidth.feedbackCount != before else { return }

@@ -137,7 +137,7 @@ package struct PeerBandwidth: ~Copyable {
 
     /// `bytes` without what is around RTP. nil for a packet that carries no number of its own.
     @inline(__always)
-    package mutating func sent(sequence: UInt16?, bytes: Int, now: UInt64) {
+    package mutating func sent(sequence: UInt16?, origin: UInt16 = 0, bytes: Int, now: UInt64) {
         guard source != .nothing else { return }
         let size = bytes &+ PeerBandwidth.overhead
         pacing.spend(size)
@@ -149,7 +149,7 @@ package struct PeerBandwidth: ~Copyable {
             cluster = probe.id
             probing.sent(bytes: size, now: now, roundTrip: roundTrip + feedbackInterval)
         }
-        history.append(sequence: sequence, bytes: size, cluster: cluster, now: now)
+        history.append(sequence: sequence, origin: origin, bytes: size, cluster: cluster, now: now)
     }
 
     /// Bytes that a probe still needs, beyond media.

@@ -21,7 +21,8 @@ extension MediaWorker {
         var explained = RoomExplanation.Stream(
             mid: section.mid, kind: section.kind, participant: owner.peer, stream: owner.stream, role: published.role,
             layer: layer(
-                stream.pointee.current, spatial: stream.pointee.layers.spatial, temporal: stream.pointee.layers.temporal),
+                stream.pointee.current, spatial: stream.pointee.layers.spatial, temporal: stream.pointee.layers.temporal
+            ),
             wanted: layer(
                 stream.pointee.target, spatial: stream.pointee.layers.wantedSpatial,
                 temporal: stream.pointee.layers.wantedTemporal),

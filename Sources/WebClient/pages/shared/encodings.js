@@ -1,7 +1,7 @@
 // How this page's pictures are encoded: which codec, and in which layers, so that everybody gets the size their screen and line are good for.
 
 /**
- * `layers` is "simulcast" (several encodings of different sizes) or a scalability mode such as "L3T3_KEY" (one encoding in layers).
+ * `layers` is "simulcast" (several encodings of different sizes) or a scalability mode such as "L3T3" (one encoding in layers).
  * @typedef {{ codec: "vp8" | "vp9" | "av1" | "h264", layers: string }} VideoChoice
  */
 
@@ -9,7 +9,7 @@
 export const standardChoice = Object.freeze(/** @type {VideoChoice} */ ({ codec: "vp8", layers: "simulcast" }));
 
 /** What each codec does best. */
-const usualLayers = { vp8: "simulcast", vp9: "L3T3_KEY", av1: "L3T3_KEY", h264: "simulcast" };
+const usualLayers = { vp8: "simulcast", vp9: "L3T3", av1: "L3T3", h264: "simulcast" };
 
 /** Smallest first, so that a size is there at once while the estimate still grows. */
 const rids = ["q", "h", "f"];
@@ -24,7 +24,7 @@ const clinicalBitrate = 6_000_000;
 const frameRates = "L1T3";
 
 /**
- * Reads `?codec=vp9&layers=L3T3_KEY` of the page's address; what is missing or unknown there is chosen here.
+ * Reads `?codec=vp9&layers=L3T3` of the page's address; what is missing or unknown there is chosen here.
  * @param {string} search
  * @returns {VideoChoice}
  */
