@@ -24,7 +24,11 @@ struct Consultation: ParsableCommand {
         help: "Points in a room; each shows the next one's screens. In a room of two that is the other.")
     var roomSize = 30
 
-    @Option(name: .long, help: "Players without transport feedback, one for each of so many points: the server sends them everything at once.")
+    @Option(
+        name: .long,
+        help:
+            "Players without transport feedback, one for each of so many points: the server sends them everything at once."
+    )
     var observers = 3
 
     @Option(name: .long, help: "At most so much of a core.")
@@ -151,7 +155,8 @@ struct Consultation: ParsableCommand {
             let p99 = max(measured.unpaced.milliseconds(at: 0.99), measured.sound.milliseconds(at: 0.99))
             let gaps = Int(after.gaps + after.lost + after.repaired) - Int(before.gaps + before.lost + before.repaired)
             steps.append([
-                "points": total, "server_cores": interval.server.rounded(to: 3), "load_cores": interval.load.rounded(to: 3),
+                "points": total, "server_cores": interval.server.rounded(to: 3),
+                "load_cores": interval.load.rounded(to: 3),
                 "p99": p99.rounded(to: 3), "gaps": gaps, "dropped": interval.dropped,
                 "megabits_out": interval.megabitsOut.rounded(to: 0),
             ])

@@ -20,7 +20,7 @@ extension ParsableCommand {
         report.sections["load"] =
             [
                 "lateness_milliseconds": measured.lateness.summary, "cores": interval.load.rounded(to: 4),
-                "socket_drops": Int(after.socketDrops),
+                "socket_drops": Int(after.socketDrops), "send_drops": Int(after.sendDrops),
             ] as [String: any Sendable]
         report.sections["received"] =
             [
@@ -34,7 +34,8 @@ extension ParsableCommand {
         report.bound("packets dropped by the server", Double(interval.dropped), atMost: 0, isOfSpeed: false)
         report.bound("gaps in what was received", Double(gaps), atMost: 0, isOfSpeed: false)
         report.bound("packets damaged", Double(measured.damaged), atMost: 0, isOfSpeed: false)
-        report.bound("pictures that are received", Double(after.withPicture), atLeast: Double(expected), isOfSpeed: false)
+        report.bound(
+            "pictures that are received", Double(after.withPicture), atLeast: Double(expected), isOfSpeed: false)
         report.bound("participants without a connection", Double(after.disconnected), atMost: 0, isOfSpeed: false)
         report.bound("p99 transit without pacing, ms", p99, atMost: p99Limit)
         report.bound("packets over a second on their way", Double(measured.old), atMost: 0)
@@ -51,7 +52,10 @@ extension ParsableCommand {
                     format: "%.3f of a core (media thread %.3f, %.0f %% in the kernel)", interval.server,
                     interval.thread("media-0"), interval.systemShare * 100)
             ),
-            ("load", String(format: "%.3f of a core, 99 %% of frames within %.2f ms of their time", interval.load, late)),
+            (
+                "load",
+                String(format: "%.3f of a core, 99 %% of frames within %.2f ms of their time", interval.load, late)
+            ),
             ("processors busy", interval.processors.map { String(format: "%.2f", $0) }.joined(separator: ", ")),
             (
                 "memory",
@@ -69,13 +73,21 @@ extension ParsableCommand {
                     max(0, measured.paced.milliseconds(at: 0.5) - measured.unpaced.milliseconds(at: 0.5)),
                     max(0, measured.paced.milliseconds(at: 0.99) - measured.unpaced.milliseconds(at: 0.99)))
             ),
-            ("streams", "\(after.streams), flowing \(after.flowing), with a picture \(after.withPicture) of \(expected)"),
+            (
+                "streams",
+                "\(after.streams), flowing \(after.flowing), with a picture \(after.withPicture) of \(expected)"
+            ),
             ("gaps, repaired, lost", "\(gaps), \(after.repaired - before.repaired), \(after.lost - before.lost)"),
             (
                 "dropped",
                 "kernel in \(interval.last.kernelDrops &- interval.first.kernelDrops), kernel out "
                     + "\(Int(interval.count("media_send_failures_total"))), pacer "
-                    + "\(Int(interval.count("media_queue_drops_total"))); by the load \(after.socketDrops)"
+                    + "\(Int(interval.count("media_queue_drops_total"))); by the load \(after.socketDrops) and \(after.sendDrops)"
+            ),
+            (
+                "NACKs",
+                "from receivers \(Int(interval.count("media_nacks_received_total"))), from the server "
+                    + "\(after.nacksFromServer - before.nacksFromServer), repairs sent \(after.repairsSent)"
             ),
             ("key frames asked for, made", "\(after.keyFrameRequests), \(after.keyFrames)"),
             ("decrypted, damaged", "\(measured.checked), \(measured.damaged)"),

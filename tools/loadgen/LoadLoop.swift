@@ -144,7 +144,7 @@ final class LoadLoop: @unchecked Sendable {
         var entry = entry
         let now = MonotonicClock.now()
         if entry.kind == .flood {
-            guard let next = onFlood?(now) else { return }
+            guard let next = onFlood?(now), next < .max else { return }
             entry.due = next
             return timetable.add(entry)
         }

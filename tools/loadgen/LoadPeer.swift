@@ -55,6 +55,9 @@ final class LoadPeer {
     var state = State.idle
     var isSending = false
     var isMeasured = true
+    /// The last protected packets as they were sent, for those who send them again.
+    var keepsCopies = false
+    var copies: [[UInt8]] = []
     /// When the participant began to join, before any signalling.
     var joinedAt: UInt64 = 0
     var connectedAt: UInt64?
@@ -232,6 +235,10 @@ final class LoadPeer {
             slot: isRepair ? videos[index].repairSlot : videos[index].slot, destination: room,
             headerLength: headerLength,
             payload: UnsafeRawBufferPointer(rebasing: payload[(8 - original)..<(8 + made.payload)]))
+        if keepsCopies, length > 0 {
+            let copy = Array(UnsafeRawBufferPointer(rebasing: room[..<length]))
+            if copies.count < 256 { copies.append(copy) } else { copies[Int(made.number & 255)] = copy }
+        }
         queue.commit(length)
         return length
     }
@@ -363,8 +370,10 @@ final class LoadPeer {
         guard !stream.pointee.missing.isEmpty else { return }
         let length = transport.unprotectRTP(packet)
         guard length >= header.headerLength + 2 else { return }
-        stream.pointee.noteRepair(of: UnsafeRawBufferPointer(packet).loadUnaligned(
-            fromByteOffset: header.headerLength, as: UInt16.self).bigEndian)
+        stream.pointee.noteRepair(
+            of: UnsafeRawBufferPointer(packet).loadUnaligned(
+                fromByteOffset: header.headerLength, as: UInt16.self
+            ).bigEndian)
     }
 
     private func receiveControl(_ datagram: UnsafeMutableRawBufferPointer, now: UInt64) {

@@ -1,7 +1,7 @@
 // What every scenario does: brings participants in, lets a time pass, and adds up what they saw.
 import ArgumentParser
-import Foundation
 import Forwarding
+import Foundation
 import Glibc
 import MediaEngine
 import PeerTransport
@@ -182,6 +182,8 @@ final class Runner: @unchecked Sendable {
         var keyFrames: UInt64 = 0
         var disconnected = 0
         var socketDrops: UInt64 = 0
+        var sendDrops: UInt64 = 0
+        var repairsSent: UInt64 = 0
     }
 
     func totals() -> Totals {
@@ -208,7 +210,9 @@ final class Runner: @unchecked Sendable {
                 for video in peer.videos {
                     sum.keyFrameRequests += video.keyFrameRequests
                     sum.keyFrames += video.keyFrames
+                    sum.repairsSent += video.retransmitted
                 }
+                sum.sendDrops += peer.queue.counters.dropped
                 sum.socketDrops += Runner.drops(of: peer.socket.descriptor)
             }
             result.append(sum)
@@ -261,9 +265,10 @@ final class Runner: @unchecked Sendable {
             say(
                 "  \(label)"
                     + String(
-                    format: "%4.0f s: in %.0f out %.0f Mbit/s, server %.3f load %.3f of a core, %.0f MiB, dropped %d",
-                    Double(reading.at - first.at) / 1e9, step.megabitsIn, step.megabitsOut, step.server, step.load,
-                    Double(reading.residentBytes) / 1_048_576, ServerInterval(first: first, last: reading).dropped))
+                        format:
+                            "%4.0f s: in %.0f out %.0f Mbit/s, server %.3f load %.3f of a core, %.0f MiB, dropped %d",
+                        Double(reading.at - first.at) / 1e9, step.megabitsIn, step.megabitsOut, step.server, step.load,
+                        Double(reading.residentBytes) / 1_048_576, ServerInterval(first: first, last: reading).dropped))
             last = reading
         }
         let reading = try probe.read()

@@ -27,7 +27,9 @@ final class Wireline: @unchecked Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard connected == 0 else { throw LoadFault("no connection to port \(port): \(String(cString: strerror(errno)))") }
+        guard connected == 0 else {
+            throw LoadFault("no connection to port \(port): \(String(cString: strerror(errno)))")
+        }
     }
 
     deinit { close(descriptor) }
