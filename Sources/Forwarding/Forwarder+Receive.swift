@@ -82,8 +82,9 @@ extension Forwarder {
         encoding.pointee.staleRun = 0
         // Padding alone probes a path; it does not make a layer flow.
         if header.payloadLength > 0 {
-            encoding.pointee.notePacket(newest: track.pointee.lastPacketAt, now: now)
+            let begins = encoding.pointee.notePacket(newest: track.pointee.lastPacketAt, now: now)
             track.pointee.lastPacketAt = now
+            if begins, track.pointee.isVideo { sourceBegins(encodingID, track: trackID, now: now) }
             if encoding.pointee.unwrapper.highest == position {
                 encoding.pointee.newestTimestamp = header.timestamp
                 encoding.pointee.newestAt = arrival

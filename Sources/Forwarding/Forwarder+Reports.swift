@@ -108,7 +108,7 @@ extension Forwarder {
             guard let encoding = encodings.find(wanted) else { continue }
             // Who sees a picture from the cache stands in line with all the others who do.
             if stream.pointee.current < 0, stream.pointee.shown != nil {
-                encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+                requestForJoiner(wanted, now: now)
             } else {
                 encoding.pointee.keyFrameRequester.request(now: now)
             }

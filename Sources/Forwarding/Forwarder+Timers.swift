@@ -70,7 +70,7 @@ extension Forwarder {
         }
     }
 
-    private mutating func updateLayers(_ id: Int32, now: UInt64) {
+    mutating func updateLayers(_ id: Int32, now: UInt64) {
         let track = tracks[id]
         guard track.pointee.encodings.count > 1 else { return }
         var current: Int?

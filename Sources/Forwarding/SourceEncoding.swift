@@ -99,11 +99,14 @@ package struct SourceEncoding: ~Copyable {
             && (newest < lastPacketAt || newest - lastPacketAt < SourceEncoding.silenceBesideOthers)
     }
 
-    package mutating func notePacket(newest: UInt64, now: UInt64) {
-        if !isFlowing(newest: newest, now: now) {
+    /// true when it begins to flow, for the first time or again.
+    package mutating func notePacket(newest: UInt64, now: UInt64) -> Bool {
+        let begins = !isFlowing(newest: newest, now: now)
+        if begins {
             flowingSince = now
             keyFrameRequester.sourceReturned()
         }
         lastPacketAt = now
+        return begins
     }
 }

@@ -80,9 +80,9 @@ struct DemandReturnTests {
         let beforeAt = path.world.now
         // A key frame that comes while the page looks away is where it goes on from.
         path.world.forwarder.setView(.hidden, of: path.receiver.stream, now: path.world.now)
-        path.run(seconds: away / 4)
+        path.run(seconds: away - 0.3)
         for index in path.layers.indices { path.layers[index].wantsKey = true }
-        path.run(seconds: away * 3 / 4)
+        path.run(seconds: 0.3)
         path.delivered.removeAll()
         _ = try #require(returnTime(path))
         path.run(seconds: 0.5)

@@ -56,7 +56,19 @@ extension Forwarder {
             guard !target.isPaused else { continue }
             wanted = max(wanted, min(layers, Int(target.spatial) + 1))
         }
+        let before = track.pointee.publisherDemand.told
         guard track.pointee.publisherDemand.update(wanted: wanted, now: now) else { return }
         notices.append(.wantedLayers(track: id, count: wanted))
+        guard wanted > before else { return }
+        // What the publisher had been told not to send comes back with a key frame, and not when it pleases.
+        for encodingID in track.pointee.encodings {
+            let encoding = encodings[encodingID]
+            guard encoding.pointee.index >= before, encoding.pointee.index < wanted,
+                !encoding.pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now)
+            else { continue }
+            encoding.pointee.keyFrameRequester.sourceReturned()
+            encoding.pointee.keyFrameRequester.request(now: now)
+            wakeFastTick(now: now)
+        }
     }
 }

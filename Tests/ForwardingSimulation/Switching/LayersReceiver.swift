@@ -10,6 +10,9 @@ final class LayersReceiver {
         var lastSequence: Int
         var timestamp: UInt32
         var arrived: Set<Int> = []
+        /// When the last of its packets came.
+        var takenAt = 0
+        var age: Int { takenAt - truth.capture }
         // What its descriptors claim.
         var number = 0
         var temporal = 0
@@ -42,7 +45,6 @@ final class LayersReceiver {
     private(set) var sequences: [Int: Int] = [:]
     private var empties: Set<Int> = []
     private var decodedEnds: Set<Int> = []
-    private var unwrapper = FrameUnwrapper()
     private var numbers: [Int: Int] = [:]
     private var decodedNumbers: Set<Int> = []
     private var layerInfo: [UInt8: [Int?]] = [:]
@@ -83,6 +85,7 @@ final class LayersReceiver {
         if frame.timestamp != header.timestamp { fail("frame \(id) has two timestamps") }
         let isFirstPacket = frame.arrived.isEmpty
         frame.arrived.insert(index)
+        frame.takenAt = now
         var picture = markers[header.timestamp] ?? (last: sequence, isMarked: header.marker, frames: [])
         if sequence >= picture.last { (picture.last, picture.isMarked) = (sequence, header.marker) }
         picture.frames.insert(id)
@@ -110,7 +113,7 @@ final class LayersReceiver {
 
     // MARK: - What packets claim
 
-    private var numbering = FrameUnwrapper()
+    private var numbering = PlainUnwrapper()
 
     private func read(_ payload: [UInt8], _ packet: [UInt8], _ frame: inout Frame, isFirstPacket: Bool, isFirst: Bool) {
         var number: Int?
