@@ -10,8 +10,6 @@ package struct KeyFrameRequester: Sendable {
     package static let longestRetry: UInt64 = 4_000_000_000
     /// Joiners who have a picture already ask together, this seldom.
     package static let joinInterval: UInt64 = 10_000_000_000
-    /// As long as they are few.
-    package static let conversationInterval: UInt64 = 2_000_000_000
 
     package enum Form: Sendable, Equatable { case pictureLoss, fullIntra }
 
@@ -34,8 +32,8 @@ package struct KeyFrameRequester: Sendable {
     }
 
     /// For somebody who sees the last key frame and waits for the next.
-    package mutating func requestForJoiner(now: UInt64, interval: UInt64 = KeyFrameRequester.joinInterval) {
-        let earliest = sentAt.map { $0 &+ interval } ?? now
+    package mutating func requestForJoiner(now: UInt64) {
+        let earliest = sentAt.map { $0 &+ KeyFrameRequester.joinInterval } ?? now
         if now >= earliest { request(now: now) }
     }
 

@@ -1,6 +1,7 @@
 // Pictures that are hidden and shown again, on a path whose bandwidth is known, in virtual time.
 import NetworkSimulator
 import Testing
+import WireFormats
 
 @testable import Forwarding
 
@@ -68,6 +69,31 @@ struct DemandReturnTests {
         #expect(!path.delivered.isEmpty)
         path.run(seconds: 2)
         #expect(path.lastWidth == 1280)
+    }
+
+    /// Receivers take the difference between a packet's way in time and in timestamps for jitter, and wait for it.
+    @Test("what comes from the key frame cache does not look late", arguments: [0.4, 1.6, 4.0])
+    func timing(away: Double) throws {
+        let path = settled()
+        path.run(seconds: 0.2)
+        let before = try #require(path.delivered.last)
+        let beforeAt = path.world.now
+        // A key frame that comes while the page looks away is where it goes on from.
+        path.world.forwarder.setView(.hidden, of: path.receiver.stream, now: path.world.now)
+        path.run(seconds: away - 0.3)
+        for index in path.layers.indices { path.layers[index].wantsKey = true }
+        path.run(seconds: 0.3)
+        path.delivered.removeAll()
+        _ = try #require(returnTime(path))
+        path.run(seconds: 0.5)
+        let first = try #require(path.delivered.first)
+        #expect(path.world.forwarder.counters.cacheStarts > 0)
+        let elapsed = Int((path.world.now - beforeAt) / millisecond) - 500
+        let told = Int(first.header.timestamp &- before.header.timestamp) / 90
+        #expect(abs(told - elapsed) < 100, "\(told) ms by timestamps, \(elapsed) ms by the clock")
+        for (one, next) in zip(path.delivered, path.delivered.dropFirst()) {
+            #expect(Int32(bitPattern: next.header.timestamp &- one.header.timestamp) >= 0)
+        }
     }
 
     @Test("a picture that is drawn larger gets its larger layer at once, though it has been changed just before")
