@@ -75,7 +75,10 @@ var targets: [Target] = [
         linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("srtp2")]),
     tool(
         "bench-forward", path: "tools/bench/forward",
-        ["CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments]),
+        [
+            "CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", "AllocationCounter",
+            arguments,
+        ]),
 
     tool(
         "loadgen", path: "tools/loadgen",
@@ -94,11 +97,11 @@ var targets: [Target] = [
         name: "ForwardingSimulation", dependencies: ["Forwarding", "WireFormats", "NetworkSimulator"],
         path: "Tests/ForwardingSimulation", swiftSettings: strict),
     tests("ForwardingTests", ["Forwarding", "WireFormats", "NetworkSimulator", "ForwardingSimulation"]),
-    // Stands before malloc in the test program and counts by thread.
+    // Stands before malloc in a bench and counts by thread.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     tests(
         "MediaEngineTests",
-        ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux", "AllocationCounter"]),
+        ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
     tests("RoomsTests", ["Rooms"], kept: ["session-2026.ndjson"]),
     tests("ImagingTests", ["Imaging"]),
     // Synthetic participants, and a program that records them: the tests kill it.

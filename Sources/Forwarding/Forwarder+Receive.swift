@@ -14,7 +14,10 @@ extension Forwarder {
         found.scan(header, in: UnsafeRawBufferPointer(packet), kinds: peer)
         if found.hasTransportSequence {
             peer.pointee.arrivals.record(found.transportSequence, arrival: arrival)
-            if peer.pointee.usesTransportFeedback { fastDue = min(fastDue, peer.pointee.arrivals.nextDeadline) }
+            if peer.pointee.usesTransportFeedback {
+                feedbackDue = min(feedbackDue, peer.pointee.arrivals.nextDeadline)
+                fastDue = min(fastDue, feedbackDue)
+            }
         }
 
         let source: Int32

@@ -192,7 +192,7 @@ extension Forwarder {
         guard !sequences.isEmpty, let ssrc = encoding.pointee.ssrc else { return }
         let peer = peers[peerID]
         var writer = newCompound(peer)
-        writer.negativeAcknowledgement(sender: peer.pointee.reportingSSRC, media: ssrc, sequences: sequences)
+        writer.negativeAcknowledgement(sender: peer.pointee.reportingSSRC, media: ssrc, sequences: sequences.span)
         counters.nacksSent &+= UInt64(sequences.count)
         submit(writer, peerID)
     }
@@ -250,8 +250,8 @@ extension Forwarder {
         var index = 0
         repeat {
             let end = min(index + 31, reportBlocks.count)
-            writer.receiverReport(ssrc: sender, reports: reportBlocks[index..<end])
-            if index == 0 { writer.sourceDescription(ssrc: sender, cname: peer.pointee.cname) }
+            writer.receiverReport(ssrc: sender, reports: reportBlocks.span.extracting(index..<end))
+            if index == 0 { writer.sourceDescription(ssrc: sender, cname: peer.pointee.cname.span) }
             index = end
         } while index < reportBlocks.count && writer.remaining > 800
         if let reference = peer.pointee.referenceTime {
@@ -301,7 +301,8 @@ extension Forwarder {
             ssrc: stream.pointee.ssrc, ntp: moment, rtp: timestamp,
             packetCount: UInt32(truncatingIfNeeded: stream.pointee.packets),
             octetCount: UInt32(truncatingIfNeeded: stream.pointee.bytes))
-        writer.sourceDescription(ssrc: stream.pointee.ssrc, cname: peers[stream.pointee.peer].pointee.cname)
+        let cname = peers[stream.pointee.peer].pointee.cname
+        writer.sourceDescription(ssrc: stream.pointee.ssrc, cname: cname.span)
         submit(writer, stream.pointee.peer)
     }
 }

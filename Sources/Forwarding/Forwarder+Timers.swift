@@ -4,22 +4,32 @@ extension Forwarder {
     package mutating func handleTimeout(now: UInt64) {
         if now >= pacerDue { runPacer(now: now) }
         if now >= fastDue { runFastTick(now: now) }
-        if now >= slowDue {
-            slowDue = now &+ Forwarder.slowTick
-            runSlowTick(now: now)
-        }
+        if now >= slowDue { runSlowTick(now: now) }
+    }
+
+    /// After packets: what is due within the next moments. A thread that sleeps is dear to wake.
+    @inline(__always)
+    package mutating func handleSoon(now: UInt64) {
+        if now &+ Forwarder.earliness >= min(feedbackDue, slowDue) { runSoon(now: now) }
+    }
+
+    @inline(never)
+    private mutating func runSoon(now: UInt64) {
+        if now &+ Forwarder.earliness >= feedbackDue { runFastTick(now: now, earliness: Forwarder.earliness) }
+        if now &+ Forwarder.earliness >= slowDue { runSlowTick(now: now) }
     }
 
     /// While anybody publishes: feedback, requests for what is missing, requests for key frames.
-    private mutating func runFastTick(now: UInt64) {
+    private mutating func runFastTick(now: UInt64, earliness: UInt64 = 0) {
         var next = UInt64.max
+        feedbackDue = .max
         for peerIndex in 0..<peers.end {
             let peerID = Int32(truncatingIfNeeded: peerIndex)
             guard let peer = peers.find(peerID), peer.pointee.canSend, !peer.pointee.sections.isEmpty else { continue }
-            if peer.pointee.usesTransportFeedback, now >= peer.pointee.arrivals.nextDeadline {
-                sendTransportFeedback(peerID)
+            if peer.pointee.usesTransportFeedback {
+                if now &+ earliness >= peer.pointee.arrivals.nextDeadline { sendTransportFeedback(peerID) }
+                feedbackDue = min(feedbackDue, peer.pointee.arrivals.nextDeadline)
             }
-            if peer.pointee.usesTransportFeedback { next = min(next, peer.pointee.arrivals.nextDeadline) }
             for index in peer.pointee.sections.indices {
                 guard let track = tracks.find(peers[peerID].pointee.sections[index].track) else { continue }
                 for place in track.pointee.encodings.indices {
@@ -36,11 +46,13 @@ extension Forwarder {
                 }
             }
         }
+        next = min(next, feedbackDue)
         // Requests that lie close together go out together.
         fastDue = next == .max ? .max : max(next, now &+ Forwarder.fastTick)
     }
 
     private mutating func runSlowTick(now: UInt64) {
+        slowDue = now &+ Forwarder.slowTick
         for index in 0..<tracks.end {
             let id = Int32(truncatingIfNeeded: index)
             guard tracks.contains(id) else { continue }
@@ -74,18 +86,21 @@ extension Forwarder {
         let track = tracks[id]
         guard track.pointee.encodings.count > 1 else { return }
         var current: Int?
-        let layers = track.pointee.encodings.enumerated().map { index, encodingID in
+        layerStates.removeAll(keepingCapacity: true)
+        for index in 0..<track.pointee.encodings.count {
+            let encodingID = track.pointee.encodings[index]
             let encoding = encodings[encodingID]
             if encodingID == track.pointee.best { current = index }
             encoding.pointee.statistics.measureRate(now: now)
             let isFlowing = encoding.pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now)
             let since = encoding.pointee.flowingSince ?? now
-            return LayerState(
-                isFlowing: isFlowing, steadyFor: isFlowing && now > since ? now - since : 0,
-                pixels: Int(encoding.pointee.width) * Int(encoding.pointee.height),
-                bitsPerSecond: encoding.pointee.statistics.bitsPerSecond)
+            layerStates.append(
+                LayerState(
+                    isFlowing: isFlowing, steadyFor: isFlowing && now > since ? now - since : 0,
+                    pixels: Int(encoding.pointee.width) * Int(encoding.pointee.height),
+                    bitsPerSecond: encoding.pointee.statistics.bitsPerSecond))
         }
-        guard let best = LayerSelection.best(layers, current: current), best != current else { return }
+        guard let best = LayerSelection.best(layerStates, current: current), best != current else { return }
         choose(track.pointee.encodings[best], forTrack: id, now: now)
     }
 
@@ -101,13 +116,16 @@ extension Forwarder {
 
     /// The levels of everybody who was heard since the last look, by room.
     private mutating func reportLevels() {
-        var byRoom: [Int32: [TrackLevel]] = [:]
-        for index in 0..<tracks.end {
-            let id = Int32(truncatingIfNeeded: index)
-            guard let track = tracks.find(id), track.pointee.loudness > 0 else { continue }
-            byRoom[track.pointee.room, default: []].append(TrackLevel(track: id, level: track.pointee.loudness))
-            track.pointee.loudness = 0
+        for index in 0..<audioRooms.end {
+            guard let room = audioRooms.find(Int32(truncatingIfNeeded: index)) else { continue }
+            var levels: [TrackLevel] = []
+            for place in 0..<room.pointee.sources.count {
+                let id = room.pointee.sources[place]
+                guard let track = tracks.find(id), track.pointee.loudness > 0 else { continue }
+                levels.append(TrackLevel(track: id, level: track.pointee.loudness))
+                track.pointee.loudness = 0
+            }
+            if !levels.isEmpty { notices.append(.levels(room: room.pointee.room, levels)) }
         }
-        for (room, levels) in byRoom { notices.append(.levels(room: room, levels)) }
     }
 }

@@ -39,6 +39,8 @@ package struct Forwarder: ~Copyable {
 
     package static let slowTick: UInt64 = 100_000_000
     package static let fastTick: UInt64 = 5_000_000
+    /// Feedback and the slow tick may come this much early, when there are packets to come along with.
+    package static let earliness: UInt64 = 25_000_000
     package static let reportInterval: UInt64 = 1_000_000_000
     package static let levelInterval: UInt64 = 200_000_000
 
@@ -55,6 +57,7 @@ package struct Forwarder: ~Copyable {
     /// Peers with something to send.
     var dirty: [Int32] = []
     var notices: [ForwardingNotice] = []
+    private var handedOver: [ForwardingNotice] = []
     var nextStamp: UInt32 = 1
     var random: SplitMix64
     /// Added to the clock it gives nanoseconds since 1970.
@@ -69,10 +72,13 @@ package struct Forwarder: ~Copyable {
     let padding: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []
     var measured: [MeasuredLayer] = []
+    var layerStates: [LayerState] = []
     var report = ArrivalLog.Report()
     var reportBlocks: [ReportBlock] = []
 
     var fastDue: UInt64 = .max
+    /// The part of it that may come early.
+    var feedbackDue: UInt64 = .max
     var slowDue: UInt64 = 0
     /// The next slot that packets wait for, and the receivers whose packets do.
     var pacerDue: UInt64 = .max
@@ -113,10 +119,14 @@ package struct Forwarder: ~Copyable {
         notices.isEmpty ? nil : notices.removeFirst()
     }
 
+    package var hasNotices: Bool { !notices.isEmpty }
+
     package mutating func takeNotices() -> [ForwardingNotice] {
         guard !notices.isEmpty else { return [] }
-        defer { notices.removeAll(keepingCapacity: true) }
-        return notices
+        // Two arrays take turns, so that neither is filled while somebody still reads it.
+        handedOver.removeAll(keepingCapacity: true)
+        swap(&notices, &handedOver)
+        return handedOver
     }
 
     package mutating func popDirtyPeer() -> Int32? {

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
@@ -15,7 +17,25 @@
 // Only its own thread writes it: an atomic for readers elsewhere, not for a sum.
 static _Thread_local _Atomic uint64_t allocations __attribute__((tls_model("initial-exec")));
 
+// Which thread has which counter. Threads that have ended keep their places: nobody asks for them any more.
+enum { THREADS = 1024 };
+static struct {
+    _Atomic int thread;
+    _Atomic(const void *) counter;
+} threads[THREADS];
+static _Atomic int thread_count;
+static _Thread_local int is_listed __attribute__((tls_model("initial-exec")));
+
 const void *allocation_counter_of_this_thread(void) { return &allocations; }
+
+const void *allocation_counter_of_thread(int thread) {
+    int count = atomic_load(&thread_count);
+    // From the end: a number may have been another thread's before.
+    for (int place = (count < THREADS ? count : THREADS) - 1; place >= 0; place--) {
+        if (atomic_load(&threads[place].thread) == thread) return atomic_load(&threads[place].counter);
+    }
+    return NULL;
+}
 
 uint64_t allocation_counter_read(const void *counter) {
     return atomic_load_explicit((const _Atomic uint64_t *)counter, memory_order_acquire);
@@ -34,7 +54,16 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *memory, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
+static void list_this_thread(void) {
+    is_listed = 1;
+    int place = atomic_fetch_add(&thread_count, 1);
+    if (place >= THREADS) return;
+    atomic_store(&threads[place].counter, &allocations);
+    atomic_store(&threads[place].thread, (int)syscall(SYS_gettid));
+}
+
 static void count_one(void) {
+    if (!is_listed) list_this_thread();
     uint64_t value = atomic_load_explicit(&allocations, memory_order_relaxed);
     atomic_store_explicit(&allocations, value + 1, memory_order_release);
 }

@@ -27,6 +27,8 @@ package struct ReceiveBatch: ~Copyable {
     private let addresses: UnsafeMutableRawPointer
     private let controls: UnsafeMutableRawPointer
     private let messages: UnsafeMutablePointer<ReceivedMessage>
+    /// Headers that the last receive wrote to; the others are as they were made.
+    private var used: Int
 
     private static var addressBytes: Int { MemoryLayout<sockaddr_storage>.stride }
     private static var controlBytes: Int { Int(CLINUX_RECEIVE_CONTROL_BYTES) }
@@ -40,6 +42,7 @@ package struct ReceiveBatch: ~Copyable {
         addresses = .allocate(byteCount: capacity * Self.addressBytes, alignment: 16)
         controls = .allocate(byteCount: capacity * Self.controlBytes, alignment: 16)
         messages = .allocate(capacity: capacity)
+        used = capacity
         headers.initialize(repeating: clinux_mmsghdr(), count: capacity)
         for index in 0..<capacity {
             vectors[index] = iovec(iov_base: slab + index * slabBytes, iov_len: slabBytes)
@@ -69,7 +72,7 @@ package struct ReceiveBatch: ~Copyable {
     package var isFull: Bool { count == capacity }
 
     fileprivate mutating func receive(from descriptor: Int32) -> Int {
-        for index in 0..<capacity {
+        for index in 0..<used {
             headers[index].msg_hdr.msg_namelen = socklen_t(Self.addressBytes)
             headers[index].msg_hdr.msg_controllen = Self.controlBytes
         }
@@ -77,6 +80,7 @@ package struct ReceiveBatch: ~Copyable {
         var received = clinux_recvmmsg(descriptor, headers, UInt32(capacity))
         // An ICMP error of an earlier send is reported here once; what is waiting behind it counts.
         if received < 0, received != -EAGAIN { received = clinux_recvmmsg(descriptor, headers, UInt32(capacity)) }
+        used = max(0, Int(received))
         guard received > 0 else { return 0 }
 
         let now = clinux_monotonic_nanoseconds()

@@ -45,9 +45,14 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private var phase = Phase.idle
     private var incoming: [UnownedJob] = []
-    private var maySleep = false
     private var isDrainedElsewhere = false
     private var thread = pthread_t()
+
+    // Shared as well, but read in every turn, which takes no lock where nothing came. Who enqueues raises the first and
+    // then looks at the second; who goes to sleep raises the second and then looks at the first: one sees the other.
+    private let hasIncoming = Atomic<Bool>(false)
+    private let maySleep = Atomic<Bool>(false)
+    private let isStopping = Atomic<Bool>(false)
 
     /// The thread that currently counts as "on the loop".
     private let owner = Atomic<UInt>(0)
@@ -128,7 +133,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         case .running: phase = .stopping
         case .stopping, .stopped: break
         }
-        maySleep = false
+        isStopping.store(true, ordering: .sequentiallyConsistent)
         pthread_mutex_unlock(lock)
         switch previous {
         case .idle:
@@ -150,11 +155,14 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         let job = UnownedJob(job)
         pthread_mutex_lock(lock)
         incoming.append(job)
-        let mustWake = maySleep
-        maySleep = false
         let hasNoThread = phase == .stopped
         pthread_mutex_unlock(lock)
-        if mustWake { _ = clinux_eventfd_signal(wakeup) }
+        hasIncoming.store(true, ordering: .sequentiallyConsistent)
+        if maySleep.load(ordering: .sequentiallyConsistent),
+            maySleep.exchange(false, ordering: .sequentiallyConsistent)
+        {
+            _ = clinux_eventfd_signal(wakeup)
+        }
         if hasNoThread { drainWithoutThread() }
     }
 
@@ -216,26 +224,21 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     fileprivate func run() {
         owner.store(UInt(pthread_self()), ordering: .relaxed)
         clinux_name_thread(name)
-        var hasMoreJobs = false
         while true {
             let ranJobs = runJobs()
-            pthread_mutex_lock(lock)
-            hasMoreJobs = runningHead < running.count || !incoming.isEmpty
-            if phase == .stopping, !hasMoreJobs {
-                phase = .stopped
-                owner.store(0, ordering: .relaxed)
-                pthread_mutex_unlock(lock)
-                break
+            var hasMoreJobs = runningHead < running.count
+            if isStopping.load(ordering: .sequentiallyConsistent), !hasMoreJobs, endIfIdle() { break }
+            if !hasMoreJobs {
+                maySleep.store(true, ordering: .sequentiallyConsistent)
+                hasMoreJobs =
+                    hasIncoming.load(ordering: .sequentiallyConsistent)
+                    || isStopping.load(ordering: .sequentiallyConsistent)
             }
-            maySleep = !hasMoreJobs && phase == .running
-            let timeout = maySleep ? timeUntilDeadline() : 0
-            pthread_mutex_unlock(lock)
+            let timeout = hasMoreJobs ? 0 : timeUntilDeadline()
 
             let count = clinux_epoll_wait(epoll, events, Int32(Self.eventCapacity), timeout)
 
-            pthread_mutex_lock(lock)
-            maySleep = false
-            pthread_mutex_unlock(lock)
+            maySleep.store(false, ordering: .releasing)
             now = MonotonicClock.now()
             let ranHandlers = runHandlers(count: Int(count))
             let ranDeadline = runDeadline()
@@ -249,12 +252,24 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         drainWithoutThread()
     }
 
+    /// After this, jobs run on the threads that enqueue them.
+    private func endIfIdle() -> Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        guard incoming.isEmpty else { return false }
+        phase = .stopped
+        owner.store(0, ordering: .relaxed)
+        return true
+    }
+
     private func runJobs() -> Bool {
         if runningHead == running.count {
+            guard hasIncoming.load(ordering: .acquiring) else { return false }
             running.removeAll(keepingCapacity: true)
             runningHead = 0
             pthread_mutex_lock(lock)
             swap(&running, &incoming)
+            hasIncoming.store(false, ordering: .relaxed)
             pthread_mutex_unlock(lock)
         }
         let end = min(running.count, runningHead + jobBudget)

@@ -168,10 +168,12 @@ actor MediaWorker {
         guard !isShutDown else { return }
         core.sendPending(now: now)
         flush()
-        handleTransportEvents(now: now)
-        handleNotices(now: now)
-        core.sendPending(now: now)
-        flush()
+        if core.hasNews {
+            handleTransportEvents(now: now)
+            handleNotices(now: now)
+            core.sendPending(now: now)
+            flush()
+        }
         var deadline = min(core.nextDeadline, recorderDue, workload.due)
         if let listener { deadline = min(deadline, listener.nextDeadline) }
         workload.deadline = deadline

@@ -66,8 +66,13 @@ struct WorkerCore: ~Copyable {
             }
             if !batch.isFull { break }
         }
+        // Who is awake anyway does what a timer would soon wake it for, and sends it along.
+        forwarder.handleSoon(now: now)
         sendPending(now: now)
     }
+
+    /// Something for the control side to hear.
+    var hasNews: Bool { !transportEvents.isEmpty || forwarder.hasNotices }
 
     private mutating func receive(_ message: ReceivedMessage, now: UInt64) {
         var path = addresses.find(message.source)

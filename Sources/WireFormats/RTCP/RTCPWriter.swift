@@ -24,7 +24,7 @@ package struct RTCPWriter {
     @discardableResult
     package mutating func senderReport(
         ssrc: UInt32, ntp: UInt64, rtp: UInt32, packetCount: UInt32, octetCount: UInt32,
-        reports: some Collection<ReportBlock> = EmptyCollection()
+        reports: Span<ReportBlock> = Span()
     ) -> Bool {
         guard begin(RTCPType.senderReport, format: reports.count, bytes: 24 &+ reports.count &* ReportBlock.length)
         else { return false }
@@ -34,18 +34,17 @@ package struct RTCPWriter {
         put32(rtp)
         put32(packetCount)
         put32(octetCount)
-        for report in reports { put(report) }
+        for index in reports.indices { put(reports[index]) }
         return true
     }
 
+    /// A span, here and below: a generic collection would be walked by its witnesses, which allocate.
     @discardableResult
-    package mutating func receiverReport(
-        ssrc: UInt32, reports: some Collection<ReportBlock> = EmptyCollection()
-    ) -> Bool {
+    package mutating func receiverReport(ssrc: UInt32, reports: Span<ReportBlock> = Span()) -> Bool {
         guard begin(RTCPType.receiverReport, format: reports.count, bytes: 4 &+ reports.count &* ReportBlock.length)
         else { return false }
         put32(ssrc)
-        for report in reports { put(report) }
+        for index in reports.indices { put(reports[index]) }
         return true
     }
 
@@ -63,7 +62,7 @@ package struct RTCPWriter {
 
     /// A CNAME is cut at 255 bytes.
     @discardableResult
-    package mutating func sourceDescription(ssrc: UInt32, cname: some Collection<UInt8>) -> Bool {
+    package mutating func sourceDescription(ssrc: UInt32, cname: Span<UInt8>) -> Bool {
         let length = min(cname.count, 255)
         let content = 4 &+ 2 &+ length &+ 1
         let padded = (content &+ 3) & ~3
@@ -71,7 +70,7 @@ package struct RTCPWriter {
         put32(ssrc)
         put8(1)
         put8(UInt8(truncatingIfNeeded: length))
-        for byte in cname.prefix(length) { put8(byte) }
+        for index in 0..<length { put8(cname[index]) }
         for _ in 0..<(padded &- content &+ 1) { put8(0) }
         return true
     }
@@ -88,7 +87,7 @@ package struct RTCPWriter {
     /// The sequence numbers in the order they were sent, so that neighbours share an entry. Nothing is written for none.
     @discardableResult
     package mutating func negativeAcknowledgement(
-        sender: UInt32, media: UInt32, sequences: some Sequence<UInt16>
+        sender: UInt32, media: UInt32, sequences: Span<UInt16>
     ) -> Bool {
         let start = count
         guard begin(RTCPType.transportFeedback, format: 1, bytes: 12) else { return false }
@@ -98,7 +97,8 @@ package struct RTCPWriter {
         var base: UInt16 = 0
         var mask: UInt16 = 0
         var isOpen = false
-        for sequence in sequences {
+        for index in sequences.indices {
+            let sequence = sequences[index]
             let distance = sequence &- base
             if isOpen, distance == 0 { continue }
             if isOpen, distance <= 16 {

@@ -1,7 +1,8 @@
 // Tells apart what shares one UDP port: STUN, DTLS, RTP and RTCP by their first bytes.
 
 /// What a datagram on a bundled port is, by RFC 7983 (first byte) and RFC 5761 (RTP or RTCP).
-package enum DatagramKind: Sendable {
+@frozen
+package enum DatagramKind: UInt8, Sendable {
     case stun
     case dtls
     case rtp

@@ -1,4 +1,5 @@
 // The bench's command: what one forwarded packet costs Consilium, as a ratio to the C floor of the same run.
+import AllocationCounter
 import ArgumentParser
 import CForwardFloor
 import Dispatch
@@ -23,6 +24,7 @@ struct BenchForward: ParsableCommand {
     @Option(help: "Who runs: both, floor, consilium.") var side = Side.both
     @Option(help: "The floor's library: faster (of evp and libsrtp2), evp, libsrtp2, ipsec-mb.")
     var floorCrypto = FloorCrypto.faster
+    @Flag(help: "Count the worker's heap allocations instead; any per packet is a failure.") var allocations = false
     @Option(help: "A ratio above this is a failure.") var limit: Double?
     @Option(help: "Writes the figures as JSON to this file.") var json: String?
     @Option(help: "The processor for the server's thread.") var serverProcessor: Int32 = 0
@@ -52,6 +54,7 @@ struct BenchForward: ParsableCommand {
     }
 
     private func measure() async throws {
+        if allocations { return try await countAllocations() }
         let load = LoadThread(processor: loadProcessor)
         var report = Report(rounds: rounds)
         for profile in profile {
@@ -68,6 +71,18 @@ struct BenchForward: ParsableCommand {
             FileHandle.standardError.write(Data("bench-forward: \(faults.joined(separator: ", "))\n".utf8))
             throw ExitCode.failure
         }
+    }
+
+    private func countAllocations() async throws {
+        guard allocation_counter_works() == 1 else { return print("skipped: a sanitizer has the allocator") }
+        var hasFailed = false
+        for fanOut in fanOut {
+            let outcome = try await AllocationGate.run(
+                fanOut: fanOut, seconds: 4 * seconds, processor: serverProcessor)
+            print(outcome.line)
+            if outcome.windows.isEmpty || outcome.median > 0 { hasFailed = true }
+        }
+        if hasFailed { throw ExitCode.failure }
     }
 
     /// All modes at one fan-out, by servers that have nothing else to do.

@@ -7,10 +7,9 @@ import WireFormats
 import struct PeerTransport.CertificateFingerprint
 
 final class PeerClient: LoadClient {
-    enum Role { case publisher(ssrc: UInt32), receiver }
-
     private var transport: PeerTransport
-    private var slot = -1
+    /// The transport's numbers for what it sends, in the order of the offer.
+    private var slots: [Int] = []
     private let local: ICECredentials
     private let remote: ICECredentials
     private let path: PathID = 1
@@ -18,18 +17,19 @@ final class PeerClient: LoadClient {
 
     /// Negotiates and shakes hands. Blocks the calling thread for the few milliseconds the handshake takes.
     static func join(
-        _ engine: MediaEngine, room: String, peer: String, role: Role, certificate: DTLSCertificate, profile: Profile
+        _ engine: MediaEngine, room: String, peer: String, sections: [OfferedSection], certificate: DTLSCertificate,
+        profile: Profile
     ) async throws -> PeerClient {
         let local = ICECredentials(ufrag: "b\(peer)", password: "benchbenchbenchbenchbench")
         let offer = PeerOffer(
-            sdp: Self.offer(role, local, certificate.fingerprint), streams: [], maySend: true,
+            sdp: OfferText.make(sections, local, certificate.fingerprint), streams: [], maySend: true,
             subscription: .everything)
         let answer = try await engine.negotiate(room: room, peer: peer, offer: offer)
         let client = try PeerClient(
             answer: answer.sdp, local: local, certificate: certificate, profile: profile,
             server: .loopback4(port: engine.udpPort))
         try client.connect()
-        if case .publisher(let ssrc) = role { client.slot = client.transport.addSendStream(ssrc: ssrc) }
+        client.slots = sections.flatMap(\.ssrcs).map { client.transport.addSendStream(ssrc: $0) }
         return client
     }
 
@@ -58,10 +58,27 @@ final class PeerClient: LoadClient {
     override func protect(
         _ destination: UnsafeMutableRawBufferPointer, headerLength: Int, payload: UnsafeRawBufferPointer
     ) -> Int {
-        transport.protectRTP(slot: slot, destination: destination, headerLength: headerLength, payload: payload)
+        protect(stream: 0, destination, headerLength: headerLength, payload: payload)
+    }
+
+    /// A stream by its place among the sources of the offer.
+    func protect(
+        stream: Int, _ destination: UnsafeMutableRawBufferPointer, headerLength: Int, payload: UnsafeRawBufferPointer
+    ) -> Int {
+        transport.protectRTP(
+            slot: slots[stream], destination: destination, headerLength: headerLength, payload: payload)
     }
 
     override func unprotect(_ packet: UnsafeMutableRawBufferPointer) -> Int { transport.unprotectRTP(packet) }
+
+    func unprotectControl(_ packet: UnsafeMutableRawBufferPointer) -> Int { transport.unprotectRTCP(packet) }
+
+    /// Encrypts a control packet and queues it.
+    func sendControl(_ packet: UnsafeRawBufferPointer) {
+        guard let space = queue.reserve(server, packet.count + 2 * MediaShape.tagBytes) else { return }
+        space.copyMemory(from: packet)
+        queue.commit(transport.protectRTCP(space, length: packet.count))
+    }
 
     override func keepAlive() { send(check(to: remote, from: local)) }
 
@@ -136,32 +153,5 @@ final class PeerClient: LoadClient {
         builder.addIntegrity(key: HMACSHA1(key: receiver.password))
         builder.addFingerprint()
         return builder.finish()
-    }
-
-    private static func offer(
-        _ role: Role, _ credentials: ICECredentials, _ fingerprint: CertificateFingerprint
-    ) -> String {
-        let hex = fingerprint.bytes.map { byte in
-            let digits = String(byte, radix: 16, uppercase: true)
-            return digits.count == 1 ? "0" + digits : digits
-        }
-        var lines = [
-            "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0", "a=extmap-allow-mixed",
-            "m=video 9 UDP/TLS/RTP/SAVPF \(MediaShape.payloadType)", "c=IN IP4 0.0.0.0", "a=rtcp:9 IN IP4 0.0.0.0",
-            "a=ice-ufrag:\(credentials.ufrag)", "a=ice-pwd:\(credentials.password)", "a=ice-options:trickle",
-            "a=fingerprint:\(fingerprint.algorithm.rawValue) \(hex.joined(separator: ":"))", "a=setup:actpass",
-            "a=mid:0", "a=rtcp-mux", "a=rtcp-rsize",
-            "a=extmap:\(MediaShape.midExtension) urn:ietf:params:rtp-hdrext:sdes:mid",
-            "a=extmap:\(MediaShape.transportExtension) "
-                + "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-            "a=rtpmap:\(MediaShape.payloadType) VP8/90000", "a=rtcp-fb:\(MediaShape.payloadType) nack",
-            "a=rtcp-fb:\(MediaShape.payloadType) nack pli", "a=rtcp-fb:\(MediaShape.payloadType) ccm fir",
-            "a=rtcp-fb:\(MediaShape.payloadType) transport-cc",
-        ]
-        switch role {
-        case .publisher(let ssrc): lines += ["a=sendonly", "a=msid:bench bench", "a=ssrc:\(ssrc) cname:bench"]
-        case .receiver: lines += ["a=recvonly"]
-        }
-        return lines.map { $0 + "\r\n" }.joined()
     }
 }

@@ -92,8 +92,8 @@ final class FloorServer: @unchecked Sendable {
 /// Consilium's engine, with a course's rooms on its one worker.
 final class EngineServer {
     let engine: MediaEngine
-    private let workerThread: Int32
-    private let certificate: DTLSCertificate
+    let workerThread: Int32
+    let certificate: DTLSCertificate
 
     init(processor: Int32) throws {
         let before = Threads.all()
@@ -101,23 +101,22 @@ final class EngineServer {
         configuration.limits.peers = 4096
         engine = try MediaEngine(configuration: configuration)
         certificate = try DTLSCertificate()
-        workerThread = try Self.worker(among: Threads.all().subtracting(before))
+        // A thread gives itself its name, a moment after its start.
+        var found: Int32?
+        for _ in 0..<1000 where found == nil {
+            found = Self.worker(among: Threads.all().subtracting(before))
+            if found == nil { usleep(1000) }
+        }
+        guard let found else { throw BenchError("which thread is the worker's?") }
+        workerThread = found
         Threads.pin(workerThread, to: processor)
     }
 
-    /// The worker is the engine's one new thread that is not the concurrency runtime's.
-    private static func worker(among candidates: Set<Int32>) throws -> Int32 {
-        func name(_ thread: Int32) -> String {
-            (try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8)) ?? ""
+    private static func worker(among candidates: Set<Int32>) -> Int32? {
+        candidates.first { thread in
+            let name = try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8)
+            return name?.hasPrefix("media") == true
         }
-        let named = candidates.filter { thread in
-            let name = name(thread)
-            return name.contains("media") || name.contains("worker")
-        }
-        guard let worker = named.count == 1 ? named.first : candidates.count == 1 ? candidates.first : nil else {
-            throw BenchError("which of \(candidates.map { name($0) }) is the worker?")
-        }
-        return worker
     }
 
     func course(fanOut: Int, profile: Profile) async throws -> Course {
@@ -127,14 +126,14 @@ final class EngineServer {
             let room = "bench-\(fanOut)-\(publisher)"
             let ssrc = UInt32(100_000 + fanOut * 100 + publisher)
             let sender = try await PeerClient.join(
-                engine, room: room, peer: "sender", role: .publisher(ssrc: ssrc), certificate: certificate,
+                engine, room: room, peer: "sender", sections: [.sendingVideo(ssrc)], certificate: certificate,
                 profile: profile)
             senders.append((sender, ssrc: ssrc))
             for receiver in 0..<fanOut {
                 receivers.append(
                     try await PeerClient.join(
-                        engine, room: room, peer: "receiver\(receiver)", role: .receiver, certificate: certificate,
-                        profile: profile))
+                        engine, room: room, peer: "receiver\(receiver)", sections: [.receivingVideo],
+                        certificate: certificate, profile: profile))
             }
         }
         return try Course(fanOut: fanOut, publishers: senders, receivers: receivers, serverThread: workerThread)
