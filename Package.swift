@@ -14,6 +14,13 @@ func shim(_ name: String, link libraries: [String] = []) -> Target {
     .target(name: name, linkerSettings: libraries.map { .linkedLibrary($0) })
 }
 
+/// Intel's library is for x86-64; elsewhere its shim has nothing in it.
+#if arch(x86_64)
+    let ipsecMB = ["IPSec_MB"]
+#else
+    let ipsecMB: [String] = []
+#endif
+
 func room(
     _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
 ) -> Target {
@@ -37,6 +44,7 @@ var targets: [Target] = [
     shim("CLinux"),
     shim("COpenSSL", link: ["ssl", "crypto"]),
     shim("CSRTP", link: ["srtp2"]),
+    shim("CIPSecMB", link: ipsecMB),
     shim("COpus", link: ["opus"]),
     shim("CVPX", link: ["vpx"]),
     shim("CWebSockets", link: ["websockets", "uv"]),
@@ -44,7 +52,7 @@ var targets: [Target] = [
 
     room("WireFormats"),
     room("PacketRing", ["CLinux"]),
-    room("PeerTransport", ["WireFormats", "COpenSSL", "CSRTP"]),
+    room("PeerTransport", ["WireFormats", "COpenSSL", "CSRTP", "CIPSecMB"]),
     room("Forwarding", ["WireFormats"], exclude: ["Audio/README.md", "Bandwidth/README.md"]),
     room("MediaEngine", ["Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
     room("Rooms"),
@@ -63,7 +71,7 @@ var targets: [Target] = [
 
     tool("make-demo-data", path: "tools/make-demo-data", ["Imaging", arguments]),
     .target(
-        name: "CForwardFloor", path: "tools/bench/CForwardFloor",
+        name: "CForwardFloor", dependencies: ["CIPSecMB"], path: "tools/bench/CForwardFloor",
         linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("srtp2")]),
     tool(
         "bench-forward", path: "tools/bench/forward",

@@ -17,6 +17,8 @@ package struct Forwarder: ~Copyable {
         package var packetsRetransmitted: UInt64 = 0
         /// Retransmissions that nobody asked for: probes.
         package var packetsPadded: UInt64 = 0
+        /// Lost by transport feedback and sent again unasked.
+        package var lossesRepeated: UInt64 = 0
         package var nacksSent: UInt64 = 0
         package var nacksReceived: UInt64 = 0
         package var keyFrameRequestsSent: UInt64 = 0
@@ -46,6 +48,9 @@ package struct Forwarder: ~Copyable {
     package var streams = Slab<ReceiverStream>(capacity: 64)
     package var audioRooms = Slab<AudioRoom>(capacity: 16)
     package var counters = Counters()
+
+    /// Faces are sent in their smallest layer, whatever pages show and paths carry.
+    package internal(set) var thinsFaces = false
 
     /// Peers with something to send.
     var dirty: [Int32] = []

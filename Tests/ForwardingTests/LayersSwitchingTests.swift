@@ -5,7 +5,7 @@ import Testing
 @Suite("Layers, switching")
 struct LayersSwitchingTests {
     /// A slice for every test run; `tools/bench/run-switching` makes ten thousand of each codec.
-    private static let runs: UInt64 = 15
+    private static let runs: UInt64 = 8
 
     @Test(
         "whatever is lost, late, gone or wished for, receivers decode all they get, and the picture goes on",

@@ -30,15 +30,20 @@ import Testing
         #expect(control.authenticationKey == (try bytes(vector, "srtcp_auth_key_20")))
     }
 
-    @Test("AEAD packets are those of RFC 7714 section 16", arguments: [SRTPProfile.aes128GCM, .aes256GCM])
-    func aead(profile: SRTPProfile) throws {
+    @Test(
+        "AEAD packets are those of RFC 7714 section 16, on either library",
+        arguments: [SRTPProfile.aes128GCM, .aes256GCM], [true, false])
+    func aead(profile: SRTPProfile, usesLibrary: Bool) throws {
         guard let vector = vector("rfc7714-16-rtp") else { return }
         let suffix = profile == .aes128GCM ? "128" : "256"
         let keys = SRTPSessionKeys(cipherKey: try bytes(vector, "key" + suffix), salt: try bytes(vector, "salt"))
         let plain = try bytes(vector, "plain_rtp")
         let expected = try bytes(vector, "srtp" + suffix)
-        guard let encryptor = SRTPTransform(profile: profile, keys: keys, direction: .encrypt),
-            let decryptor = SRTPTransform(profile: profile, keys: keys, direction: .decrypt)
+        guard
+            let encryptor = SRTPTransform(
+                profile: profile, keys: keys, direction: .encrypt, usesLibrary: usesLibrary),
+            let decryptor = SRTPTransform(
+                profile: profile, keys: keys, direction: .decrypt, usesLibrary: usesLibrary)
         else {
             Issue.record("no transform")
             return

@@ -17,6 +17,7 @@ extension Forwarder {
     mutating func receive(_ feedback: TransportFeedback, _ peerID: Int32, now: UInt64) {
         counters.feedbackReceived &+= 1
         let peer = peers[peerID]
+        repeatLost(feedback, peerID, now: now)
         let before = peer.pointee.bandwidth.feedbackCount
         let hasFallen = peer.pointee.bandwidth.receive(feedback, now: now)
         guard peer.pointee.bandwidth.feedbackCount != before else { return }
@@ -70,7 +71,8 @@ extension Forwarder {
         }
         guard hasNews else { return }
         measured.removeAll(keepingCapacity: true)
-        for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
+        for encodingID in track.pointee.encodings
+        where encodings[encodingID].pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now) {
             let encoding = encodings[encodingID]
             let isSimulcast = !encoding.pointee.rid.isEmpty
             let rates = encoding.pointee.layerRates

@@ -38,9 +38,6 @@ package struct PeerBandwidth: ~Copyable {
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.05
     static let fullQueue = 0.04
-    static let noQueue = 0.005
-    /// With more waiting than this, arrivals show the bottleneck's own rate.
-    static let filled = 0.03
 
     package private(set) var source = Source.nothing
     /// Bits per second; infinite while nothing is known of the path.
@@ -140,7 +137,7 @@ package struct PeerBandwidth: ~Copyable {
 
     /// `bytes` without what is around RTP. nil for a packet that carries no number of its own.
     @inline(__always)
-    package mutating func sent(sequence: UInt16?, bytes: Int, now: UInt64) {
+    package mutating func sent(sequence: UInt16?, origin: UInt16 = 0, bytes: Int, now: UInt64) {
         guard source != .nothing else { return }
         let size = bytes &+ PeerBandwidth.overhead
         pacing.spend(size)
@@ -152,7 +149,7 @@ package struct PeerBandwidth: ~Copyable {
             cluster = probe.id
             probing.sent(bytes: size, now: now, roundTrip: roundTrip + feedbackInterval)
         }
-        history.append(sequence: sequence, bytes: size, cluster: cluster, now: now)
+        history.append(sequence: sequence, origin: origin, bytes: size, cluster: cluster, now: now)
     }
 
     /// Bytes that a probe still needs, beyond media.
@@ -179,7 +176,6 @@ package struct PeerBandwidth: ~Copyable {
         noteFeedback(now: now)
         let shift = unwrap(feedback.referenceTime) &- feedback.referenceTime
         history.told(from: feedback.baseSequence, to: feedback.baseSequence &+ feedback.statusCount)
-        var probed: Double?
         var newest: UInt64?
         var statuses = feedback.statuses
         while left > 0, let status = statuses.next() {
@@ -191,9 +187,9 @@ package struct PeerBandwidth: ~Copyable {
                 arrived(packet, arrival: arrival)
                 newest = max(newest ?? 0, packet.pointee.sentAt)
                 if packet.pointee.cluster != 0 {
-                    let rate = probing.received(
-                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), arrival: arrival, now: now)
-                    probed = rate ?? probed
+                    probing.received(
+                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), sentAt: packet.pointee.sentAt,
+                        arrival: arrival, delay: arrival &- Int64(packet.pointee.sentAt / 1000))
                 }
             } else if packet.pointee.state == .inFlight || packet.pointee.state == .unheard {
                 packetsReported &+= 1
@@ -203,7 +199,7 @@ package struct PeerBandwidth: ~Copyable {
             }
         }
         guard let newest else { return false }
-        return conclude(newest: newest, probed: probed, now: now)
+        return conclude(newest: newest, probed: probing.conclude(free: standing.free, now: now), now: now)
     }
 
     private mutating func arrived(_ packet: UnsafeMutablePointer<SentTransportPacket>, arrival: Int64) {
@@ -254,13 +250,14 @@ package struct PeerBandwidth: ~Copyable {
         roundTrip += 0.2 * (sample - roundTrip)
         smallestRoundTrip.add(sample, now: now)
         if let delays = recent.delays {
-            standing.update(quickest: delays.quickest, isDraining: fullSince != nil, now: now)
+            standing.update(
+                quickest: delays.quickest, slowest: delays.slowest, isDraining: fullSince != nil, now: now)
         }
         limit.update(estimate: estimate, now: now)
         let before = estimate
         var use = trend.use
         // No queue stands: what looks like one is a packet that others wait for, or a radio's turn.
-        if use != .normal, queueing < PeerBandwidth.noQueue { use = .normal }
+        if use != .normal, !standing.isBelieved { use = .normal }
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
         // So is the queue that a probe of ours has just made.
@@ -271,8 +268,8 @@ package struct PeerBandwidth: ~Copyable {
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond,
-            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
+            use, acknowledged: acknowledged.bitsPerSecond.map { max($0, recent.rate) },
+            arriving: recent.carried(over: queueing, estimate: estimate), isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
             decreases &+= 1
@@ -321,7 +318,7 @@ package struct PeerBandwidth: ~Copyable {
                 watchStart(now: now)
                 probing.start(
                     goal: goal, estimate: estimate, use: trend.use, recentLoss: loss.recentLoss - loss.inherent,
-                    queueing: queueing, now: now)
+                    queue: standing, now: now)
             }
         }
         updatePace(queuedBytes: queuedBytes)

@@ -42,7 +42,7 @@ extension MediaWorker {
             let rid = encoding.pointee.rid
             return RoomStatistics.Layer(
                 rid: rid.isEmpty ? nil : String(decoding: rid, as: UTF8.self), ssrc: encoding.pointee.ssrc ?? 0,
-                flowing: encoding.pointee.isFlowing(now: now),
+                flowing: encoding.pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now),
                 width: encoding.pointee.width > 0 ? Int(encoding.pointee.width) : nil,
                 height: encoding.pointee.height > 0 ? Int(encoding.pointee.height) : nil,
                 bitsPerSecond: encoding.pointee.statistics.bitsPerSecond, packets: encoding.pointee.statistics.packets,
@@ -102,6 +102,7 @@ extension MediaWorker {
         for reason in PacketRefusal.allCases where counters[reason] > 0 {
             result.refused["rtp_\(reason)"] = counters[reason]
         }
+        result.workers = [workerStatistics()]
         return result
     }
 }

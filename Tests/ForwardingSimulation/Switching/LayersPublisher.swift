@@ -13,6 +13,8 @@ struct TrueFrame {
     /// Milliseconds.
     var capture: Int
     var packets: Int
+
+    var layer: String { "layer \(encoding)/\(spatial)/\(temporal)\(isKey ? " (key)" : "")" }
 }
 
 struct SentByPublisher {

@@ -1,7 +1,9 @@
-// SRTP for the floor: AEAD_AES_128_GCM (RFC 7714) and AES_CM_128_HMAC_SHA1_80 (RFC 3711), on OpenSSL or on libsrtp2.
+// SRTP for the floor: AEAD_AES_128_GCM (RFC 7714) and AES_CM_128_HMAC_SHA1_80 (RFC 3711), on OpenSSL,
+// libsrtp2 or libipsec-mb.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "CForwardFloor.h"
 
+#include <CIPSecMB.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -15,6 +17,7 @@ struct floor_srtp {
     floor_direction direction;
     floor_profile profile;
     EVP_CIPHER_CTX *cipher;
+    consilium_gcm *gcm;
     uint8_t salt[FLOOR_SALT_BYTES];
     // HMAC-SHA1 after the key's inner and outer block: copying these is the fastest start of a tag.
     SHA_CTX inner, outer;
@@ -75,7 +78,7 @@ static int start_libsrtp(floor_srtp *srtp, floor_key key) {
     return srtp_create(&srtp->session, &policy) == srtp_err_status_ok;
 }
 
-static int start_evp(floor_srtp *srtp, floor_key key) {
+static int start_evp(floor_srtp *srtp, floor_crypto crypto, floor_key key) {
     uint8_t cipher_key[16], hmac_key[HMAC_KEY_BYTES];
     int is_gcm = srtp->profile == FLOOR_PROFILE_GCM, salt_length = salt_bytes(srtp->profile);
     // Counter mode is its own inverse.
@@ -86,6 +89,7 @@ static int start_evp(floor_srtp *srtp, floor_key key) {
         || !derive(&key, salt_length, 2, srtp->salt, salt_length))
         return 0;
     start_hmac(srtp, hmac_key);
+    if (is_gcm && crypto == FLOOR_CRYPTO_IPSEC_MB) srtp->gcm = consilium_gcm_create(cipher_key, sizeof cipher_key);
     const EVP_CIPHER *cipher = is_gcm ? EVP_aes_128_gcm() : EVP_aes_128_ctr();
     return EVP_CipherInit_ex(srtp->cipher, cipher, NULL, cipher_key, NULL, encrypts) == 1;
 }
@@ -95,7 +99,7 @@ floor_srtp *floor_srtp_create(floor_crypto crypto, floor_profile profile, floor_
     if (!srtp) return NULL;
     srtp->direction = direction;
     srtp->profile = profile;
-    if (!(crypto == FLOOR_CRYPTO_LIBSRTP ? start_libsrtp(srtp, key) : start_evp(srtp, key))) {
+    if (!(crypto == FLOOR_CRYPTO_LIBSRTP ? start_libsrtp(srtp, key) : start_evp(srtp, crypto, key))) {
         floor_srtp_destroy(srtp);
         return NULL;
     }
@@ -106,6 +110,7 @@ void floor_srtp_destroy(floor_srtp *srtp) {
     if (!srtp) return;
     if (srtp->cipher) EVP_CIPHER_CTX_free(srtp->cipher);
     if (srtp->session) srtp_dealloc(srtp->session);
+    consilium_gcm_destroy(srtp->gcm);
     free(srtp);
 }
 
@@ -146,6 +151,11 @@ static int gcm_encrypt(
     uint8_t iv[12], *body = out + header_length;
     int written;
     gcm_vector(srtp, out, index, iv);
+    if (srtp->gcm) {
+        consilium_gcm_seal(
+            srtp->gcm, body, payload, (size_t)payload_length, iv, out, (size_t)header_length, body + payload_length);
+        return 1;
+    }
     return EVP_EncryptInit_ex(srtp->cipher, NULL, NULL, NULL, iv) == 1
         && EVP_EncryptUpdate(srtp->cipher, NULL, &written, out, header_length) == 1
         && EVP_EncryptUpdate(srtp->cipher, body, &written, payload, payload_length) == 1
@@ -187,6 +197,9 @@ static int gcm_decrypt(floor_srtp *srtp, uint8_t *packet, int header_length, int
     uint8_t iv[12], *body = packet + header_length;
     int written;
     gcm_vector(srtp, packet, index, iv);
+    if (srtp->gcm)
+        return consilium_gcm_open(
+            srtp->gcm, body, body, (size_t)payload_length, iv, packet, (size_t)header_length, body + payload_length);
     return EVP_DecryptInit_ex(srtp->cipher, NULL, NULL, NULL, iv) == 1
         && EVP_DecryptUpdate(srtp->cipher, NULL, &written, packet, header_length) == 1
         && EVP_DecryptUpdate(srtp->cipher, body, &written, body, payload_length) == 1

@@ -1,13 +1,15 @@
 // The bench's command: what one forwarded packet costs Consilium, as a ratio to the C floor of the same run.
 import ArgumentParser
 import CForwardFloor
+import Dispatch
 import Foundation
 import Glibc
 import MediaEngine
 import PeerTransport
+import Synchronization
 
 @main
-struct BenchForward: AsyncParsableCommand {
+struct BenchForward: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench-forward",
         abstract: "CPU per forwarded 1200-byte packet over loopback: Consilium's media engine against a C floor.")
@@ -19,18 +21,41 @@ struct BenchForward: AsyncParsableCommand {
     @Option(parsing: .upToNextOption, help: "Protection: gcm, cm.") var profile = Profile.allCases
     @Option(parsing: .upToNextOption, help: "How packets come: paced, burst.") var mode = LapMode.allCases
     @Option(help: "Who runs: both, floor, consilium.") var side = Side.both
+    @Option(help: "The floor's library: faster (of evp and libsrtp2), evp, libsrtp2, ipsec-mb.")
+    var floorCrypto = FloorCrypto.faster
     @Option(help: "A ratio above this is a failure.") var limit: Double?
     @Option(help: "Writes the figures as JSON to this file.") var json: String?
     @Option(help: "The processor for the server's thread.") var serverProcessor: Int32 = 0
     @Option(help: "The processor for load and sinks.") var loadProcessor: Int32 = 1
 
+    enum FloorCrypto: String, ExpressibleByArgument {
+        case faster, evp, libsrtp2
+        case ipsecMB = "ipsec-mb"
+    }
+
     enum Side: String, ExpressibleByArgument { case both, floor, consilium }
 
-    func run() async throws {
+    /// The main thread waits: left to the concurrency runtime it would end, which profilers do not survive.
+    func run() throws {
+        let outcome = Mutex<Result<Void, any Error>?>(nil)
+        let isDone = DispatchSemaphore(value: 0)
+        Task.detached {
+            do {
+                try await measure()
+            } catch {
+                outcome.withLock { $0 = .failure(error) }
+            }
+            isDone.signal()
+        }
+        isDone.wait()
+        try outcome.withLock { $0 }?.get()
+    }
+
+    private func measure() async throws {
         let load = LoadThread(processor: loadProcessor)
         var report = Report(rounds: rounds)
         for profile in profile {
-            let crypto = Crypto.measure(profile)
+            let crypto = Crypto.measure(profile, floor: floorCrypto)
             report.add(crypto)
             for fanOut in fanOut { report.add(try await lanes(fanOut, profile, crypto, load)) }
         }
@@ -50,7 +75,7 @@ struct BenchForward: AsyncParsableCommand {
         _ fanOut: Int, _ profile: Profile, _ crypto: Crypto, _ load: LoadThread
     ) async throws -> [Lane] {
         let engine = side == .floor ? nil : try EngineServer(processor: serverProcessor)
-        let floor = side == .consilium ? nil : try FloorServer(crypto: crypto.faster, profile: profile)
+        let floor = side == .consilium ? nil : try FloorServer(crypto: crypto.ofFloor, profile: profile)
         let engineCourse = try await engine?.course(fanOut: fanOut, profile: profile)
         let floorCourse = try floor?.course(fanOut: fanOut, processor: serverProcessor)
         var lanes = mode.map { Lane(mode: $0, fanOut: fanOut, profile: profile) }
@@ -142,23 +167,35 @@ final class LoadThread: @unchecked Sendable {
     }
 }
 
-/// What encrypting one packet costs on OpenSSL's EVP and on this machine's libsrtp2; the floor takes the faster.
+/// What encrypting one packet costs by library. The floor takes the faster of EVP and libsrtp2, unless told otherwise.
 struct Crypto: Codable {
     let profile: Profile
     let evpNanoseconds: Double
     let libsrtpNanoseconds: Double
+    /// As EVP where the library has not got the profile.
+    let ipsecMBNanoseconds: Double
+    let floorUses: String
 
-    var faster: floor_crypto { evpNanoseconds <= libsrtpNanoseconds ? FLOOR_CRYPTO_EVP : FLOOR_CRYPTO_LIBSRTP }
-    var nameOfFaster: String { evpNanoseconds <= libsrtpNanoseconds ? "EVP" : "libsrtp2" }
+    var ofFloor: floor_crypto {
+        switch floorUses {
+        case "libsrtp2": FLOOR_CRYPTO_LIBSRTP
+        case "ipsec-mb": FLOOR_CRYPTO_IPSEC_MB
+        default: FLOOR_CRYPTO_EVP
+        }
+    }
 
     /// By turns, and the least of each: a neighbour on the machine must not give the floor the slower library.
-    static func measure(_ profile: Profile) -> Crypto {
-        var (evp, libsrtp) = (Double.infinity, Double.infinity)
+    static func measure(_ profile: Profile, floor: BenchForward.FloorCrypto) -> Crypto {
+        var (evp, libsrtp, ipsecMB) = (Double.infinity, Double.infinity, Double.infinity)
         for _ in 0..<5 {
             evp = min(evp, nanoseconds(FLOOR_CRYPTO_EVP, profile))
             libsrtp = min(libsrtp, nanoseconds(FLOOR_CRYPTO_LIBSRTP, profile))
+            ipsecMB = min(ipsecMB, nanoseconds(FLOOR_CRYPTO_IPSEC_MB, profile))
         }
-        return Crypto(profile: profile, evpNanoseconds: evp, libsrtpNanoseconds: libsrtp)
+        let faster = evp <= libsrtp ? BenchForward.FloorCrypto.evp : .libsrtp2
+        return Crypto(
+            profile: profile, evpNanoseconds: evp, libsrtpNanoseconds: libsrtp, ipsecMBNanoseconds: ipsecMB,
+            floorUses: (floor == .faster ? faster : floor).rawValue)
     }
 
     private static func nanoseconds(_ crypto: floor_crypto, _ profile: Profile) -> Double {

@@ -127,7 +127,8 @@ struct Report {
             lines += [
                 "",
                 "\(crypto.profile.name): encrypting a packet takes EVP \(format(crypto.evpNanoseconds / 1000)), "
-                    + "libsrtp2 \(format(crypto.libsrtpNanoseconds / 1000)); the floor uses \(crypto.nameOfFaster)",
+                    + "libsrtp2 \(format(crypto.libsrtpNanoseconds / 1000)), "
+                    + "ipsec-mb \(format(crypto.ipsecMBNanoseconds / 1000)) µs; the floor uses \(crypto.floorUses)",
                 row(["mode", "fan-out", "C floor", "Consilium", "ratio", "load's own", "wake-ups", "lost", "checked"]),
             ]
             lines += rows.filter { $0.profile == crypto.profile.name }.map(line)

@@ -18,7 +18,10 @@ struct BenchSwitching: ParsableCommand {
     @Option(help: "Failed runs to tell of, each codec; all are in the JSON.") var shown = 20
     @Option(help: "Where to write the figures as JSON.") var json: String?
 
+    @Flag(help: "Tell what happens in each run.") var trace = false
+
     func run() throws {
+        if trace { return follow() }
         var results: [CodecResult] = []
         print("codec   runs      frames   failed   seconds   × real time")
         for codec in codec {
@@ -37,6 +40,18 @@ struct BenchSwitching: ParsableCommand {
             try encoder.encode(report).write(to: URL(fileURLWithPath: json))
         }
         if results.contains(where: { !$0.failures.isEmpty }) { throw ExitCode(1) }
+    }
+
+    private func follow() {
+        for codec in codec {
+            for seed in seed..<(seed &+ min(runs, 10)) {
+                let run = LayersRun(.scheme(codec, seed: seed), seed: seed)
+                print("\(codec) seed \(seed), \(run.scheme)")
+                run.trace = { print("  \($0)") }
+                run.run()
+                for problem in run.problems { print("! \(problem)") }
+            }
+        }
     }
 
     private func course(_ codec: LayeredScheme.Codec) -> CodecResult {

@@ -4,6 +4,7 @@ import { Connection, RequestError } from "../shared/connection.js";
 import {
     explainDeviceError, openCamera, openMicrophone, openScreen, rememberChoice,
 } from "../shared/devices.js";
+import { readVideoChoice } from "../shared/encodings.js";
 import { Media } from "../shared/media.js";
 import { streamRoleName } from "../shared/words.js";
 import { announce, complain, toast } from "./announce.js";
@@ -25,6 +26,9 @@ const freshTransport = 3_000;
  */
 export class Call extends EventTarget {
     #stopped = false;
+    /** Our streams that the server, being at its limit, does not take. @type {string[]} */
+    #notTaken = [];
+    #limitMessage = "";
 
     /**
      * @param {{ room: string, token: string }} invitation
@@ -34,7 +38,7 @@ export class Call extends EventTarget {
         super();
         this.model = new RoomModel();
         this.connection = new Connection(invitation);
-        this.media = new Media((offer) => this.connection.request("negotiate", offer));
+        this.media = new Media((offer) => this.connection.request("negotiate", offer), readVideoChoice(location.search));
         this.choice = joined.choice;
         this.token = invitation.token;
         /** @type {{ camera: MediaStreamTrack | null, microphone: MediaStreamTrack | null }} */
@@ -109,7 +113,7 @@ export class Call extends EventTarget {
             microphone?.stop();
         }
         if (camera && this.model.may("publish")) {
-            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", simulcast: true }, camera);
+            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", layered: true }, camera);
             this.#watchEnd(camera, cameraStream);
         } else {
             camera?.stop();
@@ -158,6 +162,9 @@ export class Call extends EventTarget {
             case "media.sections":
                 this.media.assign(notice["sections"] ?? [], notice["needed"]);
                 break;
+            case "media.refused":
+                this.#refused(notice["message"] ?? "", notice["sent"] ?? []);
+                break;
             case "media.wanted":
                 this.media.setWanted(notice["streams"] ?? []);
                 break;
@@ -171,6 +178,19 @@ export class Call extends EventTarget {
             default:
                 break;
         }
+    }
+
+    /**
+     * The server is at its limit, or has room again.
+     * @param {string} message
+     * @param {string[]} sent names of our streams that it does not take
+     */
+    #refused(message, sent) {
+        const hasRoom = this.#notTaken.some((stream) => !sent.includes(stream));
+        this.#notTaken = sent;
+        if (message && message !== this.#limitMessage) toast(message, { kind: "warning" });
+        this.#limitMessage = message;
+        if (hasRoom) this.media.negotiate();
     }
 
     /**
@@ -251,7 +271,7 @@ export class Call extends EventTarget {
             await this.media.replace(cameraStream, track);
             await this.#tellMuted(cameraStream, false);
         } else {
-            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", simulcast: true }, track);
+            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", layered: true }, track);
         }
         this.#watchEnd(track, cameraStream);
         announce("Camera on");

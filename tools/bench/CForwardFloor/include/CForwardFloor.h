@@ -7,7 +7,8 @@
 
 enum { FLOOR_KEY_BYTES = 16, FLOOR_SALT_BYTES = 14, FLOOR_LARGEST_TAG_BYTES = 16, FLOOR_TRANSPORT_CC_ID = 3 };
 
-typedef enum { FLOOR_CRYPTO_EVP = 0, FLOOR_CRYPTO_LIBSRTP = 1 } floor_crypto;
+// The last is for comparison only: libipsec-mb where it has the profile (GCM), else EVP.
+typedef enum { FLOOR_CRYPTO_EVP = 0, FLOOR_CRYPTO_LIBSRTP = 1, FLOOR_CRYPTO_IPSEC_MB = 2 } floor_crypto;
 // AEAD_AES_128_GCM (RFC 7714) and AES_CM_128_HMAC_SHA1_80 (RFC 3711).
 typedef enum { FLOOR_PROFILE_GCM = 0, FLOOR_PROFILE_CM = 1 } floor_profile;
 typedef enum { FLOOR_SENDS = 0, FLOOR_RECEIVES = 1 } floor_direction;
