@@ -170,12 +170,14 @@ extension Forwarder {
         wakeFastTick(now: now)
     }
 
-    /// Who sees the last key frame stands in line with all the others who do, while the stream that it is of goes on. When
-    /// that has stopped, or has stopped since and returned, everybody waits for a new beginning.
+    /// Of many, who sees the last key frame stands in line with all the others who do, while the stream that it is of goes
+    /// on. When that has stopped, or has stopped since and returned, everybody waits for a new beginning.
     mutating func requestForJoiner(_ encodingID: Int32, now: UInt64) {
         let encoding = encodings[encodingID]
-        let newest = tracks[encoding.pointee.track].pointee.lastPacketAt
-        if encoding.pointee.isFlowing(newest: newest, now: now), let since = encoding.pointee.flowingSince,
+        let track = tracks[encoding.pointee.track]
+        let newest = track.pointee.lastPacketAt
+        if track.pointee.receivers.count > Forwarder.conversation, encoding.pointee.isFlowing(newest: newest, now: now),
+            let since = encoding.pointee.flowingSince,
             since <= encoding.pointee.cached.arrivedAt
         {
             encoding.pointee.keyFrameRequester.requestForJoiner(now: now)

@@ -127,7 +127,7 @@ extension Forwarder {
         switch packet.kind {
         case .media: state.pointee.queue.append(packet)
         case .sound: state.pointee.audioQueue.append(packet)
-        case .retransmission, .repetition:
+        case .retransmission, .repetition, .padding:
             // Where nothing waits, nothing has to go first.
             if state.pointee.bandwidth.source == .nothing {
                 state.pointee.queue.append(packet)
@@ -145,6 +145,7 @@ extension Forwarder {
     ) -> OutgoingWrite? {
         let peer = peers[peerID]
         while let next = nextRelease(peer, peerID, now: now) {
+            if next.kind == .padding { return writePadding(next.stream, peer, now: now, into: buffer) }
             guard let stream = streams.find(next.stream), stream.pointee.peer == peerID,
                 let sent = stream.pointee.sent.find(next.sequence),
                 let encoding = encodings.find(sent.pointee.encoding), encoding.pointee.stamp == sent.pointee.stamp,

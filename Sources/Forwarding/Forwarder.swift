@@ -49,6 +49,9 @@ package struct Forwarder: ~Copyable {
     package var audioRooms = Slab<AudioRoom>(capacity: 16)
     package var counters = Counters()
 
+    /// Faces are sent in their smallest layer, whatever pages show and paths carry.
+    package internal(set) var thinsFaces = false
+
     /// Peers with something to send.
     var dirty: [Int32] = []
     var notices: [ForwardingNotice] = []
@@ -62,6 +65,8 @@ package struct Forwarder: ~Copyable {
 
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer
+    /// Zeros, and their count in the last byte.
+    let padding: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []
     var measured: [MeasuredLayer] = []
     var report = ArrivalLog.Report()
@@ -78,11 +83,17 @@ package struct Forwarder: ~Copyable {
         self.wallClockOffset = wallClockOffset
         random = SplitMix64(state: seed)
         scratch = .allocate(byteCount: 1200, alignment: 16)
+        padding = .allocate(byteCount: Forwarder.paddingBytes, alignment: 16)
+        padding.initializeMemory(as: UInt8.self, repeating: 0)
+        padding[Forwarder.paddingBytes - 1] = UInt8(Forwarder.paddingBytes)
         slowDue = now &+ Forwarder.slowTick
         levelsDue = now &+ Forwarder.levelInterval
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        padding.deallocate()
+    }
 
     package mutating func randomNumber() -> UInt64 { random.next() }
 

@@ -18,6 +18,7 @@ package struct RoomExplanation: Sendable, Codable, Equatable {
     }
 
     package struct Stream: Sendable, Codable, Equatable {
+        /// Empty for one that is kept from the receiver.
         package var mid: String
         package var kind: StreamKind
         package var participant: String?

@@ -33,12 +33,21 @@ package struct MediaEngineConfiguration: Sendable {
     package var consentTimeout: Duration
     /// `x-google-start-bitrate` for the video codecs that a client sends, in kbit/s; nil leaves it out.
     package var startBitrateKilobits: Int?
+    /// Of each worker.
     package var limits: Limits
+    /// Threads that carry media, each with ports of its own: the first has the ports above, the next ones those after.
+    package var workers: Int
+    /// Of one room so many peers are held by one worker; viewers beyond that go to another one.
+    package var peersPerWorker: Int
+    /// nil never refuses anything for the sake of load.
+    package var stress: StressLimits?
+    /// Takes the place of the measured load of a worker, by its number: for tests.
+    package var loadReading: (@Sendable (Int) -> Double)?
 
     package init(
         bindAddress: String = "0.0.0.0", udpPort: UInt16 = 0, tcpPort: UInt16 = 0, announcedAddresses: [String] = [],
         srtp: SRTPImplementation = .native, consentTimeout: Duration = .seconds(30), startBitrateKilobits: Int? = 1500,
-        limits: Limits = Limits()
+        limits: Limits = Limits(), workers: Int = 1, peersPerWorker: Int = 250, stress: StressLimits? = nil
     ) {
         self.bindAddress = bindAddress
         self.udpPort = udpPort
@@ -48,7 +57,17 @@ package struct MediaEngineConfiguration: Sendable {
         self.consentTimeout = consentTimeout
         self.startBitrateKilobits = startBitrateKilobits
         self.limits = limits
+        self.workers = workers
+        self.peersPerWorker = peersPerWorker
+        self.stress = stress
     }
+
+    /// The same for the worker of this number.
+    func ports(of worker: Int) -> (udp: UInt16, tcp: UInt16) {
+        func after(_ first: UInt16) -> UInt16 { first == 0 ? 0 : UInt16(clamping: Int(first) + worker) }
+        return (after(udpPort), after(tcpPort))
+    }
+
     /// For the transports, which count in nanoseconds.
     var consentNanoseconds: UInt64 {
         let (seconds, attoseconds) = consentTimeout.components

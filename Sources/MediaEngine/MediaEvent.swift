@@ -13,6 +13,9 @@ package enum MediaEvent: Sendable, Equatable {
     case audioLevels(room: String, levels: [String: Int])
     /// The publisher need send only these layers of these streams.
     case streamsWanted(room: String, peer: String, streams: [WantedStream])
+    /// Cameras that are not taken from this peer, or not sent to it, because the server is at its limit; none any more when
+    /// there is room again, and then the peer offers anew what was not taken.
+    case camerasRefused(room: String, peer: String, RefusedCameras)
     /// Who dominates the conversation from now on; nil when that participant is gone.
     case dominantSpeaker(room: String, peer: String?)
 }

@@ -43,6 +43,9 @@ package struct PeerOffer: Sendable {
         self.maySend = maySend
         self.subscription = subscription
     }
+
+    /// Nothing can come of it that others would receive.
+    var isReceiveOnly: Bool { !maySend || !(sdp.contains("a=sendrecv") || sdp.contains("a=sendonly")) }
 }
 
 package struct PublishedStream: Sendable, Equatable, Codable {
@@ -98,6 +101,7 @@ package struct PeerAnswer: Sendable {
     package var published: [PublishedStream]
     package var sections: [SectionAssignment]
     package var needed: SectionsNeeded
+    package var refused = RefusedCameras()
 }
 
 /// Why an offer was refused; nothing has changed then.

@@ -79,7 +79,51 @@ package struct EngineStatistics: Sendable, Codable, Equatable {
     package var nacksReceived: UInt64 = 0
     package var keyFrameRequestsSent: UInt64 = 0
     package var keyFrameRequestsReceived: UInt64 = 0
+    /// Video that had waited for too long, and packets without place in a queue.
+    package var queueDrops: UInt64 = 0
     package var recorderBytesDropped: UInt64 = 0
     package var refused: [String: UInt64] = [:]
+    package var workers: [WorkerStatistics] = []
+    package init() {}
+
+    /// Another worker's part; rooms are not summed, since one may lie on several.
+    mutating func add(_ other: EngineStatistics) {
+        peers += other.peers
+        connectedPeers += other.connectedPeers
+        paths += other.paths
+        tcpConnections += other.tcpConnections
+        datagramsReceived &+= other.datagramsReceived
+        bytesReceived &+= other.bytesReceived
+        datagramsSent &+= other.datagramsSent
+        bytesSent &+= other.bytesSent
+        sendsSystemCalls &+= other.sendsSystemCalls
+        sendFailures &+= other.sendFailures
+        packetsReceived &+= other.packetsReceived
+        packetsForwarded &+= other.packetsForwarded
+        packetsRetransmitted &+= other.packetsRetransmitted
+        nacksSent &+= other.nacksSent
+        nacksReceived &+= other.nacksReceived
+        keyFrameRequestsSent &+= other.keyFrameRequestsSent
+        keyFrameRequestsReceived &+= other.keyFrameRequestsReceived
+        recorderBytesDropped &+= other.recorderBytesDropped
+        refused.merge(other.refused) { $0 &+ $1 }
+        workers += other.workers
+    }
+}
+
+/// One worker: how busy it is, what it holds, and what has come to it from other workers.
+package struct WorkerStatistics: Sendable, Codable, Equatable {
+    package var worker = 0
+    package var udpPort: UInt16 = 0
+    /// The busy share of its thread, smoothed over about a second.
+    package var load = 0.0
+    /// How late its loop comes to what is due.
+    package var loopDelayMilliseconds = 0.0
+    package var stress = StressState.relaxed
+    package var rooms = 0
+    package var peers = 0
+    package var camerasRefusedFromSenders: UInt64 = 0
+    package var camerasRefusedToReceivers: UInt64 = 0
+    package var timesThinned: UInt64 = 0
     package init() {}
 }

@@ -87,12 +87,27 @@ import Testing
                 "media:\n  srtp: fast\n",
                 "c.yaml:2: media.srtp: \"fast\" is not known; give one of \"native\", \"libsrtp2\""
             ),
+            ("media:\n  workers: 0\n", "c.yaml:2: media.workers: 0 is no number of workers; give auto or a number"),
+            ("media:\n  workers: many\n", "c.yaml:2: media.workers: \"many\" is no number of workers"),
+            ("media:\n  workers: 4\n  tcpPort: 8078\n", "(4 workers take 8078 to 8081)"),
+            ("media:\n  workers: 4\n  udpPort: 65534\n", "4 workers take as many ports from 65534 on"),
+            ("media:\n  thinCamerasAtPercent: 50\n", "is less than media.refuseCamerasAtPercent (85)"),
             ("imaging:\n  folder: /nonexistent/folder\n", "c.yaml:2: /nonexistent/folder is not a folder"),
             ("access:\n  keySetFile: /nonexistent/keys\n", "c.yaml:2: /nonexistent/keys cannot be read"),
             ("log:\n  level: loud\n", "c.yaml:2: log.level: \"loud\" is not known"),
         ])
     func located(text: String, expected: String) {
         #expect(findings(text).contains { $0.contains(expected) }, "\(findings(text))")
+    }
+
+    @Test("counts workers by the cores, or as it is told")
+    func workers() throws {
+        #expect(Configuration.WorkerCount.automatic.count(cores: 1) == 1)
+        #expect(Configuration.WorkerCount.automatic.count(cores: 8) == 7)
+        let three = try ConfigurationReader.read(text: "media:\n  workers: 3\n", file: "f")
+        #expect(three.media.workers == .exactly(3))
+        #expect(three.media.udpPorts == 7882...7884)
+        #expect(try ConfigurationReader.read(text: nil, file: "f", overrides: ["media.workers=3"]) == three)
     }
 
     @Test("tells all its faults at once, in the order of the file")

@@ -111,9 +111,11 @@ package struct PeerBandwidth: ~Copyable {
         return UInt32(estimate / 8 * PeerBandwidth.replaySeconds / 1200)
     }
 
-    /// So much video waits here that what comes out is old: better to begin anew from a key frame.
+    /// So much video waits here that what comes out is old: better to begin anew from a key frame. Not at the start, and not
+    /// while a probe needs it: three pictures in full size begin with a megabyte, and what takes it out of the queue takes
+    /// away the proof that the path carries it.
     package func isOverfull(queuedBytes: Int) -> Bool {
-        !isOpen && feedbackCount > 0
+        !isOpen && !isStarting && probing.cluster == nil && feedbackCount > 0
             && queuedBytes > max(PeerBandwidth.smallestQueue, Int(estimate / 8 * PeerBandwidth.queueSeconds))
     }
 

@@ -6,6 +6,8 @@ package struct StreamDemand: Sendable, Equatable {
     package var isShown = true
     /// What bounds the layer, when it is not bandwidth.
     package var reason = LayerReason.viewport
+    /// The cheapest rung, however large it is shown.
+    package var isThinned = false
 
     package init() {}
 
@@ -21,6 +23,7 @@ package struct StreamDemand: Sendable, Equatable {
     /// The best rung that is of use.
     func limit(_ rungs: [MeasuredLayer]) -> Int {
         guard isShown else { return -1 }
+        if isThinned { return min(0, rungs.count - 1) }
         guard pixels < Int.max else { return rungs.count - 1 }
         var limit = 0
         for index in rungs.indices.dropFirst() {

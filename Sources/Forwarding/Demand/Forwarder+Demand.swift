@@ -3,6 +3,9 @@
 extension Forwarder {
     package mutating func setView(_ view: ViewDemand, of streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.isVideo else { return }
+        if view.asksForMore(than: stream.pointee.view) {
+            peers.find(stream.pointee.peer)?.pointee.allocator.welcome(streamID)
+        }
         stream.pointee.view = view
         updateUseful(streamID, now: now)
         if tracks.contains(stream.pointee.track) { updatePublisher(stream.pointee.track, now: now) }
@@ -12,9 +15,8 @@ extension Forwarder {
     mutating func runDemand(now: UInt64) {
         for index in 0..<streams.end {
             let id = Int32(truncatingIfNeeded: index)
-            guard let stream = streams.find(id), stream.pointee.isVideo, stream.pointee.view != .unknown else {
-                continue
-            }
+            guard let stream = streams.find(id), stream.pointee.isVideo, thinsFaces || stream.pointee.view != .unknown
+            else { continue }
             updateUseful(id, now: now)
         }
         for index in 0..<tracks.end {
@@ -24,14 +26,15 @@ extension Forwarder {
         }
     }
 
-    private mutating func updateUseful(_ streamID: Int32, now: UInt64) {
+    mutating func updateUseful(_ streamID: Int32, now: UInt64) {
         let stream = streams[streamID]
         guard let track = tracks.find(stream.pointee.track) else { return }
         let sizes = sizes(of: track)
-        let useful = UsefulLayer(stream.pointee.view, sizes, keepsResolution: track.pointee.role.keepsResolution)
+        var useful = UsefulLayer(stream.pointee.view, sizes, keepsResolution: track.pointee.role.keepsResolution)
         var demand = StreamDemand()
         demand.isShown = !useful.target.isPaused
         if let size = sizes.size(Int(useful.target.spatial)) { demand.pixels = size.width * size.height }
+        thin(&useful, &demand, of: track)
         stream.pointee.useful = useful
         guard stream.pointee.demand != demand else { return }
         stream.pointee.demand = demand

@@ -64,6 +64,7 @@ package struct DescribedFrames: ~Copyable {
     package private(set) var generation: UInt8 = 0
     private var structureFrame: UInt32 = 0
     package private(set) var activeDecodeTargets: UInt32 = 0
+    private var activeFrame: UInt32 = 0
 
     package init() {
         structurePlace = .allocate(capacity: 1)
@@ -104,7 +105,11 @@ package struct DescribedFrames: ~Copyable {
         layers.maskPosition = read.maskPosition
         layers.maskLength = read.maskLength
         layers.decodeTargets = UInt8(truncatingIfNeeded: structurePlace.pointee.decodeTargetCount)
-        if let active = read.activeDecodeTargets { activeDecodeTargets = active }
+        // What a repaired packet says may have been said otherwise since.
+        if let active = read.activeDecodeTargets, Int32(bitPattern: position &- activeFrame) >= 0 {
+            activeDecodeTargets = active
+            activeFrame = position
+        }
         layers.frame = position
         layers.spatial = read.frame.spatial
         layers.temporal = read.frame.temporal

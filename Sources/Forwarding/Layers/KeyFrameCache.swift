@@ -131,7 +131,7 @@ extension Forwarder {
         stream.pointee.rewriter.switchSource(
             at: start.pointee, newest: encoding.pointee.newestTimestamp, arrival: encoding.pointee.newestAt,
             clockRate: encoding.pointee.clockRate,
-            preferred: timestamp(of: start.pointee, encodingID, for: stream))
+            preferred: timestamp(of: start.pointee, encodingID, for: stream), catchingUpAt: now)
         stream.pointee.current = encodingID
         stream.pointee.previous = encodingID
         stream.pointee.currentStamp = encoding.pointee.stamp

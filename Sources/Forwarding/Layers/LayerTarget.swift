@@ -45,6 +45,7 @@ extension Forwarder {
         guard !wanted.isPaused else {
             stream.pointee.current = -1
             stream.pointee.target = -1
+            stream.pointee.shown = nil
             return
         }
         let isSimulcast = track.pointee.encodings.contains { !encodings[$0].pointee.rid.isEmpty }

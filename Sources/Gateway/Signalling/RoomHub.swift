@@ -52,7 +52,7 @@ package actor RoomHub {
             switch event {
             case .connected(let room, _), .disconnected(let room, _, _), .sectionsChanged(let room, _, _, _),
                 .streamFlowing(let room, _, _, _), .audioLevels(let room, _), .dominantSpeaker(let room, _),
-                .streamsWanted(let room, _, _):
+                .streamsWanted(let room, _, _), .camerasRefused(let room, _, _):
                 room
             }
         await rooms[name]?.session.told(event)

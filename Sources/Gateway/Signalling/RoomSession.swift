@@ -234,6 +234,8 @@ actor RoomSession {
             }
         case .streamsWanted(_, let peer, let streams):
             notify(peer, ServerMessage.wanted(streams))
+        case .camerasRefused(_, let peer, let refused):
+            notify(peer, ServerMessage.refused(refused))
         case .streamFlowing:
             break
         }
@@ -274,6 +276,11 @@ actor RoomSession {
         let answer: PeerAnswer
         do throws(NegotiationError) {
             answer = try await services.media.negotiate(room: name, peer: participant.text, offer: offer)
+            if !answer.refused.sent.isEmpty {
+                // An encoder has no page that could say so and wait.
+                await services.media.closePeer(room: name, peer: participant.text, reason: "overloaded")
+                throw NegotiationError(status: .unavailable, code: "overloaded", message: answer.refused.message)
+            }
         } catch {
             _ = try? await live.perform(.leave, by: participant)
             throw .negotiation(error)

@@ -81,6 +81,27 @@ enum ServerMessage {
         }
     }
 
+    static func refused(_ refused: RefusedCameras) -> OutgoingMessage {
+        notice("media.refused") { json in
+            json.field("message", refused.message)
+            json.key("sent") { json in
+                json.array { json in
+                    for stream in refused.sent { json.value(stream) }
+                }
+            }
+            json.key("received") { json in
+                json.array { json in
+                    for stream in refused.received {
+                        json.object { json in
+                            json.field("participant", stream.participant)
+                            json.field("stream", stream.stream)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     static func speaker(_ participant: String?) -> OutgoingMessage {
         object { json in
             json.field("presence", "speaker")

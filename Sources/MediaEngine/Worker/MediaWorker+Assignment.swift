@@ -4,7 +4,7 @@ import WireFormats
 
 extension MediaWorker {
     /// A track as a subscriber sees it.
-    private struct Wanted {
+    struct Wanted {
         let participant: String
         let published: PublishedTrack
     }
@@ -31,13 +31,14 @@ extension MediaWorker {
         let neededBefore = peer.needed
         peer.needed = SectionsNeeded(
             audio: assign(.audio, &peer, entry), video: assign(.video, &peer, entry))
+        tellRefused(&peer, room: room)
         rooms[room]?.peers[name] = peer
         applyView(room: room, peer: name)
         return peer.sections.map(\.assignment) != before || peer.needed != neededBefore
     }
 
     private func assign(_ kind: StreamKind, _ peer: inout PeerEntry, _ room: RoomEntry) -> Int {
-        let wanted = wantedTracks(kind, peer, room)
+        let wanted = admitted(wantedTracks(kind, peer, room), kind, for: &peer)
         let places = peer.sections.indices.filter { peer.sections[$0].kind == kind }
         if kind == .audio, peer.subscription == .everything, wanted.count > AudioRoom.directSources {
             return share(places, of: &peer, wanted)

@@ -6,7 +6,7 @@ extension MediaWorker {
         guard let room = rooms[name] else { return RoomExplanation(room: name, receivers: []) }
         let receivers = room.peers.values.sorted { $0.name < $1.name }.map { peer in
             RoomExplanation.Receiver(
-                peer: peer.name, streams: peer.sections.compactMap { explain($0, room) })
+                peer: peer.name, streams: peer.sections.compactMap { explain($0, room) } + explainRefused(peer, room))
         }
         return RoomExplanation(room: name, receivers: receivers)
     }

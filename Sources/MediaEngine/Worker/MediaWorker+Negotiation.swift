@@ -22,6 +22,7 @@ extension MediaWorker {
         rooms[room]?.peers[name] = peer
         assignSections(room: room, except: name)
         repeatWanted(room: room, peer: name)
+        showStreams()
         return answer(to: evaluated, room: room, peer: name)
     }
 
@@ -95,6 +96,7 @@ extension MediaWorker {
         let roomID = openRoom(room)
         let id = core.addLink(made, ufrag: MediaWorker.key(of: local.ufrag), room: roomID, cname: name)
         owners[id] = (room, name)
+        directory.joined(room, peer: name, worker: index)
         rooms[room]?.peers[name] = PeerEntry(
             name: name, id: id, sessionID: offer.sessionID, fingerprint: offer.fingerprint.bytes,
             remoteUfrag: offer.iceUfrag, remotePassword: offer.icePwd, localUfrag: local.ufrag,
@@ -160,6 +162,7 @@ extension MediaWorker {
         nextRoom &+= 1
         rooms[name] = RoomEntry(name: name, id: id)
         roomNames[id] = name
+        directory.opened(name, worker: index)
         return id
     }
 
@@ -169,6 +172,7 @@ extension MediaWorker {
         _ evaluated: EvaluatedOffer, _ offer: PeerOffer, peer: inout PeerEntry, room: String, id: Int32, now: UInt64
     ) {
         var kept: [PublishedTrack] = []
+        peer.refused.sent = []
         var counts: [StreamKind: Int] = [:]
         for section in evaluated.sections {
             guard let kind = StreamKind(section.kind), section.direction.sends, !section.isRejected, offer.maySend,
@@ -182,6 +186,10 @@ extension MediaWorker {
             if let old = peer.published.first(where: { $0.mid == section.mid && $0.stream == stream && $0.kind == kind }
             ) {
                 kept.append(renewed(old, section, role: role))
+                continue
+            }
+            guard takes(role, kind) else {
+                peer.refused.sent.append(stream)
                 continue
             }
             let track = core.forwarder.addTrack(
@@ -331,6 +339,6 @@ extension MediaWorker {
             sections: sections)
         return PeerAnswer(
             sdp: description.description, published: peer.publishedStreams,
-            sections: peer.sections.map(\.assignment), needed: peer.needed)
+            sections: peer.sections.map(\.assignment), needed: peer.needed, refused: peer.refused)
     }
 }

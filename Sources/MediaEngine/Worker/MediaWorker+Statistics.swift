@@ -94,6 +94,7 @@ extension MediaWorker {
         result.nacksReceived = counters.nacksReceived
         result.keyFrameRequestsSent = counters.keyFrameRequestsSent
         result.keyFrameRequestsReceived = counters.keyFrameRequestsReceived
+        result.queueDrops = counters.queueDrops
         result.recorderBytesDropped = core.recorderDrops
         for reason in RefusedDatagram.allCases where core.refused[reason.rawValue] > 0 {
             result.refused[reason.name] = core.refused[reason.rawValue]
@@ -101,6 +102,7 @@ extension MediaWorker {
         for reason in PacketRefusal.allCases where counters[reason] > 0 {
             result.refused["rtp_\(reason)"] = counters[reason]
         }
+        result.workers = [workerStatistics()]
         return result
     }
 }

@@ -12,6 +12,10 @@ actor MediaWorker {
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     let configuration: MediaEngineConfiguration
+    /// Its number among the engine's workers.
+    nonisolated let index: Int
+    let gauge: WorkerGauge
+    let directory: RoomDirectory
     let certificate: DTLSCertificate
     let candidates: [ICECandidate]
     private let events: AsyncStream<MediaEvent>.Continuation
@@ -22,6 +26,7 @@ actor MediaWorker {
     private var waitsForRoom = false
     private var recorderDue: UInt64 = .max
     private var isShutDown = false
+    var workload: Workload
 
     // Control.
     var rooms: [String: RoomEntry] = [:]
@@ -33,18 +38,26 @@ actor MediaWorker {
     var owners: [Int32: (room: String, peer: String)] = [:]
     var trackOwners: [Int32: (room: String, peer: String, stream: String)] = [:]
 
-    init(configuration: MediaEngineConfiguration, events: AsyncStream<MediaEvent>.Continuation) throws {
+    init(
+        configuration: MediaEngineConfiguration, index: Int, certificate: DTLSCertificate,
+        events: AsyncStream<MediaEvent>.Continuation, gauge: WorkerGauge, directory: RoomDirectory
+    ) throws {
         self.configuration = configuration
+        self.index = index
+        self.certificate = certificate
         self.events = events
-        loop = try EventLoop(name: "media-0")
-        certificate = try DTLSCertificate()
-        let socket = try MediaWorker.openSocket(configuration)
+        self.gauge = gauge
+        self.directory = directory
+        workload = Workload(stress: configuration.stress)
+        loop = try EventLoop(name: "media-\(index)")
+        let ports = configuration.ports(of: index)
+        let socket = try MediaWorker.openSocket(configuration, port: ports.udp)
         udpPort = socket.localAddress.port
-        if configuration.tcpPort != 0 {
+        if ports.tcp != 0 {
             var limits = FramedTCPLimits()
             limits.connections = configuration.limits.connections
             listener = try FramedTCPListener(
-                binding: try MediaWorker.bindAddress(configuration, port: configuration.tcpPort), loop: loop,
+                binding: try MediaWorker.bindAddress(configuration, port: ports.tcp), loop: loop,
                 limits: limits)
         } else {
             listener = nil
@@ -69,8 +82,8 @@ actor MediaWorker {
         return address
     }
 
-    private static func openSocket(_ configuration: MediaEngineConfiguration) throws -> DatagramSocket {
-        let address = try bindAddress(configuration, port: configuration.udpPort)
+    private static func openSocket(_ configuration: MediaEngineConfiguration, port: UInt16) throws -> DatagramSocket {
+        let address = try bindAddress(configuration, port: port)
         if address.family == .v6, address.isUnspecified { return try DatagramSocket.bindAny(port: address.port) }
         return try DatagramSocket(binding: address)
     }
@@ -146,6 +159,8 @@ actor MediaWorker {
         core.handleTimeout(now: now)
         listener?.handleTimeout(now: now)
         if now >= recorderDue { serveRecorders(now: now) }
+        workload.noteDelay(now: now)
+        if now >= workload.due { measureLoad(now: now) }
     }
 
     /// Whatever happened in this turn: what it produced leaves now, together.
@@ -157,8 +172,9 @@ actor MediaWorker {
         handleNotices(now: now)
         core.sendPending(now: now)
         flush()
-        var deadline = min(core.nextDeadline, recorderDue)
+        var deadline = min(core.nextDeadline, recorderDue, workload.due)
         if let listener { deadline = min(deadline, listener.nextDeadline) }
+        workload.deadline = deadline
         loop.deadline = deadline
     }
 
@@ -244,7 +260,6 @@ actor MediaWorker {
         listener?.stop()
         if let registration { loop.deregister(registration) }
         registration = nil
-        events.finish()
         loop.deadline = .max
     }
 
@@ -254,6 +269,7 @@ actor MediaWorker {
         for track in entry.published { retire(track) }
         owners[entry.id] = nil
         core.removeLink(entry.id)
+        directory.left(room, peer: peer, worker: index)
         assignSections(room: room, except: nil)
         forgetIfEmpty(room)
     }
@@ -262,5 +278,6 @@ actor MediaWorker {
         guard let entry = rooms[room], entry.peers.isEmpty, entry.ring == nil else { return }
         rooms[room] = nil
         roomNames[entry.id] = nil
+        directory.closed(room, worker: index)
     }
 }

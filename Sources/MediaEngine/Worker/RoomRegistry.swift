@@ -64,6 +64,9 @@ struct PeerEntry {
     /// nil until the page says what it shows.
     var view: KnownView?
     var isConnected = false
+    /// What it does not get at present because of load, and what it was last told of that.
+    var refused = RefusedCameras()
+    var toldRefused = RefusedCameras()
 
     var publishedStreams: [PublishedStream] {
         published.map {

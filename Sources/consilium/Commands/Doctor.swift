@@ -76,12 +76,16 @@ struct Doctor: AsyncParsableCommand {
 
     private func checkPorts(_ configuration: Configuration, _ report: inout Report) {
         var ports: [(PortProbe.Transport, String, Int, String)] = [
-            (.tcp, configuration.server.address, configuration.server.port, "server.port"),
-            (.udp, configuration.media.address, configuration.media.udpPort, "media.udpPort"),
+            (.tcp, configuration.server.address, configuration.server.port, "server.port")
         ]
-        if configuration.media.tcpPort != 0 {
-            ports.append((.tcp, configuration.media.address, configuration.media.tcpPort, "media.tcpPort"))
+        // A port for each worker.
+        let media = configuration.media
+        for port in media.udpPorts { ports.append((.udp, media.address, port, "media.udpPort")) }
+        if media.tcpPort != 0 {
+            for port in media.tcpPorts { ports.append((.tcp, media.address, port, "media.tcpPort")) }
         }
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        report.well("\(media.workerCount) of this host's \(cores) cores carry media")
         for (transport, address, port, name) in ports {
             if let reason = PortProbe.fault(transport, address: address, port: port) {
                 report.fault("\(name): \(transport.rawValue) port \(port) on \(address): \(reason)")

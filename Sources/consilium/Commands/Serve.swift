@@ -140,11 +140,26 @@ extension Configuration {
             bindAddress: media.address, udpPort: UInt16(clamping: media.udpPort),
             tcpPort: UInt16(clamping: media.tcpPort),
             announcedAddresses: media.announcedAddresses, srtp: media.srtp == .native ? .native : .libsrtp2,
-            consentTimeout: .seconds(media.consentTimeoutSeconds))
+            consentTimeout: .seconds(media.consentTimeoutSeconds), workers: media.workerCount,
+            peersPerWorker: media.participantsPerWorker, stress: media.stressLimits)
         result.hub.maximumRooms = rooms.maximum
         result.hub.emptyGrace = UInt64(rooms.emptyGraceSeconds) * 1_000_000_000
         result.imagingFolder = imagingFolder.isEmpty ? nil : imagingFolder
         result.recordingsFolder = recordingsFolder
         return result
+    }
+}
+
+extension Configuration.Media {
+    var workerCount: Int { workers.count(cores: ProcessInfo.processInfo.activeProcessorCount) }
+    var udpPorts: ClosedRange<Int> { udpPort...(udpPort + workerCount - 1) }
+    var tcpPorts: ClosedRange<Int> { tcpPort...(tcpPort + workerCount - 1) }
+
+    /// nil when nothing is to follow from load.
+    var stressLimits: StressLimits? {
+        guard refuseCamerasAtPercent > 0 || thinCamerasAtPercent > 0 else { return nil }
+        func share(_ percent: Int) -> Double { percent > 0 ? Double(percent) / 100 : .infinity }
+        return StressLimits(
+            refuseVideo: share(refuseCamerasAtPercent), thinFaces: share(thinCamerasAtPercent))
     }
 }

@@ -13,6 +13,21 @@ struct Configuration: Equatable {
         case libsrtp2
     }
 
+    enum WorkerCount: Equatable {
+        case automatic
+        case exactly(Int)
+
+        static let limit = 64
+
+        /// One core is left to signalling, recording and everything else.
+        func count(cores: Int) -> Int {
+            switch self {
+            case .automatic: min(max(1, cores - 1), Self.limit)
+            case .exactly(let count): count
+            }
+        }
+    }
+
     struct Server: Equatable {
         var address = "127.0.0.1"
         var port = 8080
@@ -35,6 +50,10 @@ struct Configuration: Equatable {
         var address = "0.0.0.0"
         var udpPort = 7882
         var tcpPort = 7882
+        var workers = WorkerCount.automatic
+        var participantsPerWorker = 250
+        var refuseCamerasAtPercent = 85
+        var thinCamerasAtPercent = 93
         var announcedAddresses: [String] = []
         var srtp = SRTP.native
         var consentTimeoutSeconds = 30

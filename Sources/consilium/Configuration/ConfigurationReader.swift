@@ -169,12 +169,7 @@ struct ConfigurationReader {
                 report(place(of: name), "is only used with server.tls: files; set that, or empty this")
             }
         }
-        if server.port != 0, server.port == configuration.media.tcpPort {
-            report(
-                place(of: "media.tcpPort"),
-                "port \(server.port) is server.port already; give media.tcpPort another one, or 0 to switch ICE-TCP off"
-            )
-        }
+        checkMediaPorts()
         if server.maximumConnectionsPerAddress > server.maximumConnections {
             report(
                 place(of: "server.maximumConnectionsPerAddress"),
@@ -186,6 +181,33 @@ struct ConfigurationReader {
         checkPrivate(configuration.access.secretFile, "access.secretFile")
         if !configuration.access.keySetFile.isEmpty { checkKeySet(configuration.access.keySetFile) }
         if !configuration.imagingFolder.isEmpty { checkFolder(configuration.imagingFolder) }
+    }
+
+    /// Each worker has ports of its own, from the one that is set upwards.
+    private mutating func checkMediaPorts() {
+        let (server, media) = (configuration.server, configuration.media)
+        let workers = media.workerCount
+        if server.port != 0, media.tcpPort != 0, media.tcpPorts.contains(server.port) {
+            let (first, last) = (media.tcpPort, media.tcpPorts.upperBound)
+            let others = workers == 1 ? "" : " (\(workers) workers take \(first) to \(last))"
+            report(
+                place(of: "media.tcpPort"),
+                "port \(server.port) is server.port already\(others); give media.tcpPort another one, or 0 to switch "
+                    + "ICE-TCP off"
+            )
+        }
+        for (name, port) in [("media.udpPort", media.udpPort), ("media.tcpPort", media.tcpPort)]
+        where port != 0 && port + workers - 1 > 65535 {
+            report(
+                place(of: name),
+                "\(workers) workers take as many ports from \(port) on, and 65535 is the last; lower it")
+        }
+        let (refuse, thin) = (media.refuseCamerasAtPercent, media.thinCamerasAtPercent)
+        if refuse != 0, thin != 0, thin < refuse {
+            report(
+                place(of: "media.thinCamerasAtPercent"),
+                "is less than media.refuseCamerasAtPercent (\(refuse)): what is new gives way first; raise it")
+        }
     }
 
     private mutating func checkPrivate(_ path: String, _ name: String) {

@@ -30,6 +30,10 @@ struct Setting {
             text("media.address", \.media.address, numericAddress),
             whole("media.udpPort", \.media.udpPort, 1...65535),
             whole("media.tcpPort", \.media.tcpPort, 0...65535),
+            workerCount("media.workers", \.media.workers),
+            whole("media.participantsPerWorker", \.media.participantsPerWorker, 1...10000),
+            whole("media.refuseCamerasAtPercent", \.media.refuseCamerasAtPercent, 0...100),
+            whole("media.thinCamerasAtPercent", \.media.thinCamerasAtPercent, 0...100),
             list("media.announcedAddresses", \.media.announcedAddresses, numericAddress),
             choice("media.srtp", \.media.srtp),
             whole("media.consentTimeoutSeconds", \.media.consentTimeoutSeconds, 5...120),
@@ -74,6 +78,32 @@ struct Setting {
                     message: "\(number) is out of range; give a number from \(range.lowerBound) to \(range.upperBound)")
             }
             configuration[keyPath: path] = number
+        }
+    }
+
+    /// A number or the word auto.
+    private static func workerCount(
+        _ name: String, _ path: WritableKeyPath<Configuration, Configuration.WorkerCount>
+    ) -> Setting {
+        let range = 1...Configuration.WorkerCount.limit
+        let read = { (configuration: Configuration) -> SettingValue in
+            switch configuration[keyPath: path] {
+            case .automatic: .text("auto")
+            case .exactly(let count): .whole(count)
+            }
+        }
+        return Setting(name: name, read: read) { value, configuration in
+            switch value {
+            case .text("auto"): configuration[keyPath: path] = .automatic
+            case .whole(let number) where range.contains(number): configuration[keyPath: path] = .exactly(number)
+            case .text(let text):
+                // On the command line every value of this setting is a text.
+                guard let number = Int(text), range.contains(number) else { fallthrough }
+                configuration[keyPath: path] = .exactly(number)
+            default:
+                let range = "a number from 1 to \(range.upperBound)"
+                throw Fault(message: "\(value) is no number of workers; give auto or \(range)")
+            }
         }
     }
 

@@ -20,13 +20,14 @@ extension LayersReceiver {
     /// Timestamps go up with sequence numbers and say, from the first live picture to the last, when pictures were taken:
     /// to within one picture, through every switch, without adding up. The only exception is what comes so late (from the
     /// cache, or with the repaired beginning of a key frame) that later pictures have been shown before it: no timestamp
-    /// before theirs is left, so that it follows them a hundred times faster than it was taken.
+    /// before theirs is left, so that it follows them a hundred times faster than it was taken; and the cache's, which all
+    /// come at once and may say that they were taken when they came.
     private func judgeTime() {
         let inOrder = frames.values.sorted { $0.firstSequence < $1.firstSequence }
-        // What was there when it began counts as shown.
-        guard let start = startedAt, let beginning = inOrder.first(where: { $0.truth.capture > start + 250 }) else {
-            return
-        }
+        // What was there when it began counts as shown. Times are counted from what came the soonest after it was taken.
+        guard let start = startedAt,
+            let beginning = inOrder.filter({ $0.truth.capture > start + 250 }).min(by: { $0.age < $1.age })
+        else { return }
         var shown = Double(start)
         var behind = 0.0
         var last = inOrder[0]
@@ -49,7 +50,8 @@ extension LayersReceiver {
             } else if capture > shown + behind / 99 + LayersReceiver.frame {
                 behind = 0
             }
-            let most = max(0, shown - capture) + (behind > 0 ? 10 + behind / 99 : 0)
+            let most = max(
+                Double(frame.age), max(0, shown - capture) + (behind > 0 ? 10 + behind / 99 : 0))
             if lead < -LayersReceiver.frame || lead > most + LayersReceiver.frame {
                 fail(
                     "frame \(frame.truth.id) of \(frame.truth.layer), taken at \(frame.truth.capture), is shown \(Int(lead)) ms late"

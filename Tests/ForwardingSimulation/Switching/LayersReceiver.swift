@@ -10,6 +10,9 @@ final class LayersReceiver {
         var lastSequence: Int
         var timestamp: UInt32
         var arrived: Set<Int> = []
+        /// When the last of its packets came.
+        var takenAt = 0
+        var age: Int { takenAt - truth.capture }
         // What its descriptors claim.
         var number = 0
         var temporal = 0
@@ -82,6 +85,7 @@ final class LayersReceiver {
         if frame.timestamp != header.timestamp { fail("frame \(id) has two timestamps") }
         let isFirstPacket = frame.arrived.isEmpty
         frame.arrived.insert(index)
+        frame.takenAt = now
         var picture = markers[header.timestamp] ?? (last: sequence, isMarked: header.marker, frames: [])
         if sequence >= picture.last { (picture.last, picture.isMarked) = (sequence, header.marker) }
         picture.frames.insert(id)

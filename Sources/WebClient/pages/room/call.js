@@ -26,6 +26,9 @@ const freshTransport = 3_000;
  */
 export class Call extends EventTarget {
     #stopped = false;
+    /** Our streams that the server, being at its limit, does not take. @type {string[]} */
+    #notTaken = [];
+    #limitMessage = "";
 
     /**
      * @param {{ room: string, token: string }} invitation
@@ -159,6 +162,9 @@ export class Call extends EventTarget {
             case "media.sections":
                 this.media.assign(notice["sections"] ?? [], notice["needed"]);
                 break;
+            case "media.refused":
+                this.#refused(notice["message"] ?? "", notice["sent"] ?? []);
+                break;
             case "media.wanted":
                 this.media.setWanted(notice["streams"] ?? []);
                 break;
@@ -172,6 +178,19 @@ export class Call extends EventTarget {
             default:
                 break;
         }
+    }
+
+    /**
+     * The server is at its limit, or has room again.
+     * @param {string} message
+     * @param {string[]} sent names of our streams that it does not take
+     */
+    #refused(message, sent) {
+        const hasRoom = this.#notTaken.some((stream) => !sent.includes(stream));
+        this.#notTaken = sent;
+        if (message && message !== this.#limitMessage) toast(message, { kind: "warning" });
+        this.#limitMessage = message;
+        if (hasRoom) this.media.negotiate();
     }
 
     /**
