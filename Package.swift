@@ -14,6 +14,13 @@ func shim(_ name: String, link libraries: [String] = []) -> Target {
     .target(name: name, linkerSettings: libraries.map { .linkedLibrary($0) })
 }
 
+/// Intel's library is for x86-64; elsewhere its shim has nothing in it.
+#if arch(x86_64)
+    let ipsecMB = ["IPSec_MB"]
+#else
+    let ipsecMB: [String] = []
+#endif
+
 func room(
     _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
 ) -> Target {
@@ -25,8 +32,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], kept: [String] =
     .testTarget(name: name, dependencies: dependencies, exclude: kept, swiftSettings: strict)
 }
 
-func tool(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+func tool(_ name: String, path: String, _ dependencies: [Target.Dependency], kept: [String] = []) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, exclude: kept, swiftSettings: strict)
 }
 
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
@@ -37,6 +44,7 @@ var targets: [Target] = [
     shim("CLinux"),
     shim("COpenSSL", link: ["ssl", "crypto"]),
     shim("CSRTP", link: ["srtp2"]),
+    shim("CIPSecMB", link: ipsecMB),
     shim("COpus", link: ["opus"]),
     shim("CVPX", link: ["vpx"]),
     shim("CWebSockets", link: ["websockets", "uv"]),
@@ -44,7 +52,7 @@ var targets: [Target] = [
 
     room("WireFormats"),
     room("PacketRing", ["CLinux"]),
-    room("PeerTransport", ["WireFormats", "COpenSSL", "CSRTP"]),
+    room("PeerTransport", ["WireFormats", "COpenSSL", "CSRTP", "CIPSecMB"]),
     room("Forwarding", ["WireFormats"], exclude: ["Audio/README.md", "Bandwidth/README.md"]),
     room("MediaEngine", ["Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
     room("Rooms"),
@@ -63,11 +71,17 @@ var targets: [Target] = [
 
     tool("make-demo-data", path: "tools/make-demo-data", ["Imaging", arguments]),
     .target(
-        name: "CForwardFloor", path: "tools/bench/CForwardFloor",
+        name: "CForwardFloor", dependencies: ["CIPSecMB"], path: "tools/bench/CForwardFloor",
         linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("srtp2")]),
     tool(
         "bench-forward", path: "tools/bench/forward",
         ["CForwardFloor", "MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments]),
+
+    tool(
+        "loadgen", path: "tools/loadgen",
+        ["MediaEngine", "Forwarding", "PeerTransport", "WireFormats", "CLinux", arguments], kept: ["README.md"]),
+    tool("bench-switching", path: "tools/bench/switching", ["ForwardingSimulation", arguments]),
+    tool("bench-networks", path: "tools/bench/networks", ["ForwardingSimulation", arguments]),
 
     .target(
         name: "NetworkSimulator", path: "Tests/NetworkSimulator", swiftSettings: strict),
@@ -75,7 +89,11 @@ var targets: [Target] = [
     tests("WireFormatsTests", ["WireFormats"]),
     tests("PacketRingTests", ["PacketRing"]),
     tests("PeerTransportTests", ["PeerTransport", "WireFormats", "NetworkSimulator", "COpenSSL", "CSRTP"]),
-    tests("ForwardingTests", ["Forwarding", "WireFormats", "NetworkSimulator"]),
+    // Whole worlds in virtual time, for tests and for the programs that run thousands of them.
+    .target(
+        name: "ForwardingSimulation", dependencies: ["Forwarding", "WireFormats", "NetworkSimulator"],
+        path: "Tests/ForwardingSimulation", swiftSettings: strict),
+    tests("ForwardingTests", ["Forwarding", "WireFormats", "NetworkSimulator", "ForwardingSimulation"]),
     // Stands before malloc in the test program and counts by thread.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     tests(

@@ -156,6 +156,10 @@ extension Forwarder {
         wakeFastTick(now: now)
     }
 
+    /// With more receivers than this a stream is a broadcast, whose encoder is spared: who joins or comes back sees the last
+    /// key frame and waits for movement.
+    static let conversation = 12
+
     mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
             peers[stream.pointee.peer].pointee.canSend, now >= stream.pointee.notBefore,
@@ -164,10 +168,36 @@ extension Forwarder {
         else { return }
         switch startFromCache(streamID, encoding: stream.pointee.target, now: now) {
         case .live: return
-        case .picture: encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+        case .picture: requestForJoiner(stream.pointee.target, now: now)
         case .nothing: encoding.pointee.keyFrameRequester.request(now: now)
         }
         wakeFastTick(now: now)
+    }
+
+    /// Of many, who sees the last key frame stands in line with all the others who do, while the stream that it is of goes
+    /// on. When that has stopped, or has stopped since and returned, everybody waits for a new beginning.
+    mutating func requestForJoiner(_ encodingID: Int32, now: UInt64) {
+        let encoding = encodings[encodingID]
+        let track = tracks[encoding.pointee.track]
+        let newest = track.pointee.lastPacketAt
+        if track.pointee.receivers.count > Forwarder.conversation, encoding.pointee.isFlowing(newest: newest, now: now),
+            let since = encoding.pointee.flowingSince,
+            since <= encoding.pointee.cached.arrivedAt
+        {
+            encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+        } else {
+            encoding.pointee.keyFrameRequester.request(now: now)
+        }
+    }
+
+    /// A layer comes (again): whoever has nothing better gets it from this packet on, or as soon as a key frame comes.
+    mutating func sourceBegins(_ encodingID: Int32, track id: Int32, now: UInt64) {
+        updateLayers(id, now: now)
+        let track = tracks[id]
+        for stream in track.pointee.receivers {
+            retarget(stream, now: now)
+            if streams[stream].pointee.target == encodingID { requestKeyFrame(for: stream, now: now) }
+        }
     }
 
     mutating func wakeFastTick(now: UInt64) {
@@ -177,7 +207,8 @@ extension Forwarder {
     /// For the recorder, which takes every layer.
     package mutating func requestKeyFrame(track id: Int32, now: UInt64) {
         guard let track = tracks.find(id), track.pointee.isVideo else { return }
-        for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
+        for encodingID in track.pointee.encodings
+        where encodings[encodingID].pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now) {
             encodings[encodingID].pointee.keyFrameRequester.request(now: now)
             wakeFastTick(now: now)
         }

@@ -81,7 +81,19 @@ extension Forwarder {
         encoding.pointee.unwrapper.advance(to: position)
         encoding.pointee.staleRun = 0
         // Padding alone probes a path; it does not make a layer flow.
-        if header.payloadLength > 0 { encoding.pointee.notePacket(now: now) }
+        if header.payloadLength > 0 {
+            let begins = encoding.pointee.notePacket(newest: track.pointee.lastPacketAt, now: now)
+            track.pointee.lastPacketAt = now
+            if begins, track.pointee.isVideo { sourceBegins(encodingID, track: trackID, now: now) }
+            if encoding.pointee.unwrapper.highest == position {
+                encoding.pointee.newestTimestamp = header.timestamp
+                encoding.pointee.newestAt = arrival
+            }
+            if encoding.pointee.isLayer {
+                encoding.pointee.arrivalClock.note(
+                    timestamp: header.timestamp, arrival: arrival, clockRate: encoding.pointee.clockRate)
+            }
+        }
         encoding.pointee.statistics.record(
             position: position, timestamp: header.timestamp, bytes: packet.count, arrival: arrival,
             clockRate: encoding.pointee.clockRate, isRecovered: isRepair)
@@ -152,6 +164,8 @@ extension Forwarder {
         encoding.pointee.statistics = ReceptionStatistics()
         encoding.pointee.history.forgetEverything()
         encoding.pointee.ingest = LayerIngest()
+        encoding.pointee.arrivalClock = ArrivalClock()
+        encoding.pointee.newestTimestamp = nil
         encoding.pointee.cached.forget()
         encoding.pointee.stamp = takeStamp()
         encoding.pointee.staleRun = 0

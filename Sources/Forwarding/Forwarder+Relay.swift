@@ -39,9 +39,10 @@ extension Forwarder {
         }
     }
 
-    package mutating func setRelayed(_ id: Int32, mask: UInt64, wanted: Int) {
+    package mutating func setRelayed(_ id: Int32, mask: UInt64, wanted: Int, now: UInt64) {
         guard let track = tracks.find(id) else { return }
         track.pointee.relayMask = mask
         track.pointee.relayWanted = wanted
+        if track.pointee.isVideo { updatePublisher(id, now: now) }
     }
 }

@@ -71,6 +71,8 @@ extension Forwarder {
         peer.pointee.roundTrip = peer.pointee.roundTrip.map { ($0 * 7 + sample) / 8 } ?? sample
     }
 
+    static let mostRepetitions: UInt8 = 10
+
     private mutating func receive(_ nack: NegativeAcknowledgement, _ peerID: Int32, now: UInt64) {
         let peer = peers[peerID]
         for id in peer.pointee.streams where streams[id].pointee.ssrc == nack.media {
@@ -81,7 +83,7 @@ extension Forwarder {
                 counters.nacksReceived &+= 1
                 stream.pointee.nacksReceived &+= 1
                 guard let sent = stream.pointee.sent.find(sequence), sent.pointee.flags.contains(.wasSent),
-                    sent.pointee.repetitions < 10
+                    sent.pointee.repetitions < Forwarder.mostRepetitions
                 else { continue }
                 // Asked again within a round trip, the answer is still on its way.
                 if sent.pointee.repetitions > 0, milliseconds &- sent.pointee.sentAt < max(roundTrip, 10) { continue }
@@ -108,7 +110,7 @@ extension Forwarder {
             guard let encoding = encodings.find(wanted) else { continue }
             // Who sees a picture from the cache stands in line with all the others who do.
             if stream.pointee.current < 0, stream.pointee.shown != nil {
-                encoding.pointee.keyFrameRequester.requestForJoiner(now: now)
+                requestForJoiner(wanted, now: now)
             } else {
                 encoding.pointee.keyFrameRequester.request(now: now)
             }

@@ -33,9 +33,9 @@ extension Forwarder {
     ) {
         let stream = streams[streamID]
         let encoding = encodings[encodingID]
-        let newest = encoding.pointee.unwrapper.highest.flatMap { encoding.pointee.history.find($0) }
         stream.pointee.rewriter.switchSource(
-            at: entry.pointee, newest: newest?.pointee.timestamp, now: now, clockRate: encoding.pointee.clockRate,
+            at: entry.pointee, newest: encoding.pointee.newestTimestamp, arrival: encoding.pointee.newestAt,
+            clockRate: encoding.pointee.clockRate,
             preferred: timestamp(of: entry.pointee, encodingID, for: stream))
         stream.pointee.current = encodingID
         stream.pointee.previous = encodingID
@@ -66,9 +66,18 @@ extension Forwarder {
         let offset = stream.pointee.rewriter.timestampOffset
         if stream.pointee.previous == encodingID { return entry.timestamp &+ offset }
         // Layers have clocks of their own; the sender's reports say how they belong together.
-        guard let oldClock = old.pointee.senderClock, let newClock = encoding.pointee.senderClock else { return nil }
+        let arrived = encoding.pointee.arrivalClock.moment(of: entry.timestamp, clockRate: encoding.pointee.clockRate)
+        let byArrival = arrived.flatMap { old.pointee.arrivalClock.timestamp(at: $0, clockRate: old.pointee.clockRate) }
+        guard let oldClock = old.pointee.senderClock, let newClock = encoding.pointee.senderClock else {
+            return byArrival.map { $0 &+ offset }
+        }
         let moment = newClock.ntp(atTimestamp: entry.timestamp, clockRate: encoding.pointee.clockRate)
-        return oldClock.timestamp(atNTP: moment, clockRate: old.pointee.clockRate) &+ offset
+        let byReports = oldClock.timestamp(atNTP: moment, clockRate: old.pointee.clockRate)
+        // Reports that are far from what is seen to come are not of one clock.
+        guard let byArrival, Int32(bitPattern: byReports &- byArrival).magnitude > old.pointee.clockRate / 4 else {
+            return byReports &+ offset
+        }
+        return byArrival &+ offset
     }
 
     @inline(__always)
@@ -98,7 +107,7 @@ extension Forwarder {
         if verdict.endsPicture { flags.insert(.endsPicture) }
         guard
             let numbers = stream.pointee.rewriter.rewrite(
-                entry, now: now, endsPicture: verdict.endsPicture)
+                entry, now: now, endsPicture: verdict.endsPicture, isEmpty: !verdict.isForwarded)
         else { return }
         if !stream.pointee.isAcknowledged { flags.insert(.carriesMid) }
         stream.pointee.sent.insert(
@@ -118,7 +127,7 @@ extension Forwarder {
         switch packet.kind {
         case .media: state.pointee.queue.append(packet)
         case .sound: state.pointee.audioQueue.append(packet)
-        case .retransmission, .repetition:
+        case .retransmission, .repetition, .padding:
             // Where nothing waits, nothing has to go first.
             if state.pointee.bandwidth.source == .nothing {
                 state.pointee.queue.append(packet)
@@ -136,6 +145,7 @@ extension Forwarder {
     ) -> OutgoingWrite? {
         let peer = peers[peerID]
         while let next = nextRelease(peer, peerID, now: now) {
+            if next.kind == .padding { return writePadding(next.stream, peer, now: now, into: buffer) }
             guard let stream = streams.find(next.stream), stream.pointee.peer == peerID,
                 let sent = stream.pointee.sent.find(next.sequence),
                 let encoding = encodings.find(sent.pointee.encoding), encoding.pointee.stamp == sent.pointee.stamp,
@@ -160,7 +170,8 @@ extension Forwarder {
             }
             let hasNumber = next.kind != .repetition && stream.pointee.extensions[.transportSequence] != 0
             peer.pointee.bandwidth.sent(
-                sequence: hasNumber ? sent.pointee.transportSequence : nil, bytes: headerLength + body.count, now: now)
+                sequence: hasNumber ? sent.pointee.transportSequence : nil, origin: sent.pointee.sequence,
+                bytes: headerLength + body.count, now: now)
             if next.kind == .media || next.kind == .sound {
                 counters.packetsForwarded &+= 1
                 stream.pointee.packets &+= 1

@@ -70,7 +70,7 @@ extension Forwarder {
         }
     }
 
-    private mutating func updateLayers(_ id: Int32, now: UInt64) {
+    mutating func updateLayers(_ id: Int32, now: UInt64) {
         let track = tracks[id]
         guard track.pointee.encodings.count > 1 else { return }
         var current: Int?
@@ -78,7 +78,7 @@ extension Forwarder {
             let encoding = encodings[encodingID]
             if encodingID == track.pointee.best { current = index }
             encoding.pointee.statistics.measureRate(now: now)
-            let isFlowing = encoding.pointee.isFlowing(now: now)
+            let isFlowing = encoding.pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now)
             let since = encoding.pointee.flowingSince ?? now
             return LayerState(
                 isFlowing: isFlowing, steadyFor: isFlowing && now > since ? now - since : 0,

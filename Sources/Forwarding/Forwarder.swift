@@ -17,6 +17,8 @@ package struct Forwarder: ~Copyable {
         package var packetsRetransmitted: UInt64 = 0
         /// Retransmissions that nobody asked for: probes.
         package var packetsPadded: UInt64 = 0
+        /// Lost by transport feedback and sent again unasked.
+        package var lossesRepeated: UInt64 = 0
         package var nacksSent: UInt64 = 0
         package var nacksReceived: UInt64 = 0
         package var keyFrameRequestsSent: UInt64 = 0
@@ -63,6 +65,8 @@ package struct Forwarder: ~Copyable {
 
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer
+    /// Zeros, and their count in the last byte.
+    let padding: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []
     var measured: [MeasuredLayer] = []
     var report = ArrivalLog.Report()
@@ -79,11 +83,17 @@ package struct Forwarder: ~Copyable {
         self.wallClockOffset = wallClockOffset
         random = SplitMix64(state: seed)
         scratch = .allocate(byteCount: 1200, alignment: 16)
+        padding = .allocate(byteCount: Forwarder.paddingBytes, alignment: 16)
+        padding.initializeMemory(as: UInt8.self, repeating: 0)
+        padding[Forwarder.paddingBytes - 1] = UInt8(Forwarder.paddingBytes)
         slowDue = now &+ Forwarder.slowTick
         levelsDue = now &+ Forwarder.levelInterval
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        padding.deallocate()
+    }
 
     package mutating func randomNumber() -> UInt64 { random.next() }
 

@@ -1,10 +1,12 @@
 // When to ask a publisher for a key frame, so that many receivers together ask no more often than one.
 
-/// Two requests to one source are at least half a second apart. A request that no key frame answers is repeated, ever
-/// more slowly, and after two repetitions as FIR, since some encoders only know that (RFC 5104 §4.3.1).
+/// Two requests to one source are at least half a second apart. A request that no key frame answers is repeated: five
+/// times at that distance, since requests and key frames get lost, then ever more slowly, and after two repetitions as
+/// FIR, since some encoders only know that (RFC 5104 §4.3.1).
 package struct KeyFrameRequester: Sendable {
     package static let shortestInterval: UInt64 = 500_000_000
-    package static let firstRetry: UInt64 = 800_000_000
+    package static let firstRetry: UInt64 = 500_000_000
+    package static let quickRetries = 5
     package static let longestRetry: UInt64 = 4_000_000_000
     /// Joiners who have a picture already ask together, this seldom.
     package static let joinInterval: UInt64 = 10_000_000_000
@@ -46,8 +48,8 @@ package struct KeyFrameRequester: Sendable {
         }
         let useFullIntra = fullIntra && (!pictureLoss || attempts >= 2)
         if attempts == 0 { fullIntraSequence &+= 1 }
-        let retry = KeyFrameRequester.firstRetry << UInt64(min(attempts, 4))
         attempts += 1
+        let retry = KeyFrameRequester.firstRetry << UInt64(min(max(attempts - KeyFrameRequester.quickRetries, 0), 4))
         sentAt = now
         sent &+= 1
         due = now &+ min(retry, KeyFrameRequester.longestRetry)
@@ -59,10 +61,11 @@ package struct KeyFrameRequester: Sendable {
         attempts = 0
     }
 
-    /// The source was silent, which is why nothing answered: whoever still waits asks at once.
+    /// The source was silent, which is why nothing answered: whoever still waits asks at once, whatever was asked before.
     package mutating func sourceReturned() {
         isPending = false
         attempts = 0
+        sentAt = nil
     }
 
     /// Nobody waits any more.

@@ -33,6 +33,8 @@ package struct MediaTrack: ~Copyable {
 
     // Whether packets come at all, as signalling was last told.
     package var isFlowing = false
+    /// Of any encoding, with a payload.
+    package var lastPacketAt: UInt64 = 0
     /// RFC 6464 levels since the last look: the loudest, 0 (silence) to 127.
     package var loudness: UInt8 = 0
     /// Layers of a simulcast by the offer; 0 without one.

@@ -8,6 +8,8 @@ package struct OutgoingPacket: Sendable {
         case retransmission
         /// The same packet again, bit for bit, for receivers that did not negotiate RTX.
         case repetition
+        /// Nothing, to find out how fast it arrives; on the RTX SSRC, where receivers discard it.
+        case padding
     }
 
     package var stream: Int32

@@ -33,6 +33,8 @@ package struct SenderClock: Sendable, Equatable {
 package struct SourceEncoding: ~Copyable {
     /// Packets stop for this long and the layer no longer counts as flowing; a still screen sends about one a second.
     package static let silence: UInt64 = 1_200_000_000
+    /// While another layer of the same picture goes on, this is enough to know that one has stopped.
+    package static let silenceBesideOthers: UInt64 = 500_000_000
 
     // Set once, when the stream is bound.
     package let track: Int32
@@ -60,6 +62,11 @@ package struct SourceEncoding: ~Copyable {
     package var lastPacketAt: UInt64?
     /// Since when packets have come without a long pause.
     package var flowingSince: UInt64?
+    /// Of the newest packet with a payload.
+    package var newestTimestamp: UInt32?
+    package var newestAt: UInt64 = 0
+    /// Of layers that have others beside them.
+    package var arrivalClock = ArrivalClock()
 
     // Written by key frames and reports.
     package var keyFrameRequester = KeyFrameRequester()
@@ -82,16 +89,24 @@ package struct SourceEncoding: ~Copyable {
         history = isVideo ? PacketHistory() : PacketHistory(entries: 128, bytes: 16_384, atMost: 65_536)
     }
 
-    package func isFlowing(now: UInt64) -> Bool {
+    package var isLayer: Bool { !rid.isEmpty }
+
+    /// - Parameter newest: when the last packet of any layer of the track came
+    package func isFlowing(newest: UInt64, now: UInt64) -> Bool {
         guard let lastPacketAt else { return false }
-        return now &- lastPacketAt < SourceEncoding.silence || lastPacketAt > now
+        guard lastPacketAt < now else { return true }
+        return now - lastPacketAt < SourceEncoding.silence
+            && (newest < lastPacketAt || newest - lastPacketAt < SourceEncoding.silenceBesideOthers)
     }
 
-    package mutating func notePacket(now: UInt64) {
-        if !isFlowing(now: now) {
+    /// true when it begins to flow, for the first time or again.
+    package mutating func notePacket(newest: UInt64, now: UInt64) -> Bool {
+        let begins = !isFlowing(newest: newest, now: now)
+        if begins {
             flowingSince = now
             keyFrameRequester.sourceReturned()
         }
         lastPacketAt = now
+        return begins
     }
 }

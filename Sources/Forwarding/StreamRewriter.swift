@@ -17,6 +17,8 @@ package struct StreamRewriter: Sendable {
     // What the receiver has seen.
     package private(set) var hasStarted = false
     private var highestOut: UInt32
+    /// Of packets that were not empty.
+    private var highestFilled: UInt32
     private var lastTimestamp: UInt32
     private var lastTime: UInt64 = 0
     private var lastMarker = true
@@ -34,17 +36,20 @@ package struct StreamRewriter: Sendable {
     private var temporalOffset: UInt8 = 0
     private var keyOffset: UInt8 = 0
     private var frameOffset: UInt16 = 0
-    /// Pictures of the present source that were due before `earliest` are shown one shortly after the other from there on:
-    /// timestamps up to `compressedUntil` are drawn together, what comes later keeps its own.
-    private var earliest: UInt32 = 0
+    /// Pictures of the present source that come late are shown one shortly after the other, from `compressedTo` on:
+    /// timestamps from `compressedFrom` up to `compressedUntil` are drawn together, what comes later keeps its own.
+    private var compressedTo: UInt32 = 0
     private var compressedFrom: UInt32 = 0
     private var compressedUntil: UInt32?
     private static let compression: UInt32 = 100
+    /// A source whose newest packet is younger goes on at this moment.
+    private static let freshness: Int64 = 100_000_000
 
     /// Starts anywhere: a seed from the caller keeps tests repeatable and the wire unpredictable (RFC 3550 §5.1).
     package init(seed: UInt64) {
         // Away from the wrap, so that an early reordering does not meet it (RFC 3711 §3.3.1 guesses the rollover counter).
         highestOut = 0x10000 &+ UInt32(truncatingIfNeeded: seed & 0x3FFF)
+        highestFilled = highestOut
         lastTimestamp = UInt32(truncatingIfNeeded: seed >> 16)
         lastPictureID = UInt16(truncatingIfNeeded: seed >> 48) & 0x7FFF
         lastTemporalIndex = UInt8(truncatingIfNeeded: seed >> 40)
@@ -58,38 +63,63 @@ package struct StreamRewriter: Sendable {
     /// From `entry` on, packets come from another source.
     ///
     /// - Parameters:
-    ///   - preferred: the receiver's timestamp for this packet by the sender's own clock, where both sources' sender
-    ///     reports are known; it is taken when it is believable
     ///   - newest: the timestamp of the packet of that source that came last; `entry` is late when it differs
+    ///   - arrival: when that one came
+    ///   - preferred: the receiver's timestamp for this packet by the clock of the sender, or of both sources' arrival;
+    ///     it is taken when it is believable
+    ///   - catchingUpAt: everything up to the newest leaves at this moment
     package mutating func switchSource(
-        at entry: HistoryEntry, newest: UInt32? = nil, now: UInt64, clockRate: UInt32, preferred: UInt32?
+        at entry: HistoryEntry, newest: UInt32? = nil, arrival: UInt64, clockRate: UInt32, preferred: UInt32?,
+        catchingUpAt now: UInt64? = nil
     ) {
         // A number left free says that the picture before was not finished, so that nobody takes it for whole.
         let step: UInt32 = hasStarted && !lastMarker && !entry.codec.isAudio ? 2 : 1
         sequences.start(at: entry.sequence, as: highestOut &+ step)
         let late = newest.map { Int32(bitPattern: $0 &- entry.timestamp) > 0 ? $0 &- entry.timestamp : 0 } ?? 0
         // A hundredth of a second: two pictures never share a time, and one never goes back.
-        earliest = hasStarted ? lastTimestamp &+ clockRate / (entry.codec.isAudio ? 50 : 100) : lastTimestamp
-        var due =
-            hasStarted ? continued(late: late, now: now, clockRate: clockRate, preferred: preferred) : earliest &- late
+        let earliest = hasStarted ? lastTimestamp &+ clockRate / (entry.codec.isAudio ? 50 : 100) : lastTimestamp
+        var due = earliest &- late
+        if hasStarted {
+            due = continued(late: late, arrival: arrival, clockRate: clockRate, preferred: preferred)
+        }
         // Sound cannot be played faster: it is played later.
         if entry.codec.isAudio, hasStarted, Int32(bitPattern: earliest &- due) > 0 { due = earliest }
         timestampOffset = due &- entry.timestamp
         compressedFrom = due
-        let behind = Int32(bitPattern: earliest &- due)
-        compressedUntil =
-            behind > 0 ? earliest &+ UInt32(bitPattern: behind) / (StreamRewriter.compression - 1) &+ 1 : nil
+        let newestDue = due &+ late
+        let present = now.map { now in
+            let age = max(0, Int64(bitPattern: now &- arrival) - StreamRewriter.freshness)
+            return newestDue &+ UInt32(truncatingIfNeeded: age / 1000 &* Int64(clockRate) / 1_000_000)
+        }
+        compress(until: newestDue, shownAt: present, earliest: earliest)
         pictures.start(at: entry.layers.frame, as: UInt32(lastPictureID) &+ 1)
         temporalOffset = (lastTemporalIndex &+ 1) &- entry.temporalIndex
         keyOffset = (lastKeyIndex &+ 1) &- entry.keyIndex
         frameOffset = (lastFrameNumber &+ 1) &- entry.layers.frameNumber
     }
 
+    /// What is sent in one go must not look as if it had been under way for as long as it is old: receivers would take
+    /// that for jitter, and show everything later from then on.
+    private mutating func compress(until newest: UInt32, shownAt present: UInt32?, earliest: UInt32) {
+        if let present {
+            let start = present &- (newest &- compressedFrom) / StreamRewriter.compression
+            if !hasStarted || Int32(bitPattern: start &- earliest) >= 0 {
+                compressedTo = start
+                compressedUntil = newest
+                return
+            }
+        }
+        compressedTo = earliest
+        let behind = Int32(bitPattern: earliest &- compressedFrom)
+        compressedUntil =
+            behind > 0 ? earliest &+ UInt32(bitPattern: behind) / (StreamRewriter.compression - 1) &+ 1 : nil
+    }
+
     /// When the entry was due, by the receiver's timestamps.
-    private func continued(late: UInt32, now: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
-        let elapsed = now > lastTime ? now - lastTime : 0
-        let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* UInt64(clockRate) / 1_000_000)
-        let expected = lastTimestamp &+ max(ticks, 1) &- late
+    private func continued(late: UInt32, arrival: UInt64, clockRate: UInt32, preferred: UInt32?) -> UInt32 {
+        let elapsed = Int64(bitPattern: arrival &- lastTime)
+        let ticks = UInt32(truncatingIfNeeded: elapsed / 1000 &* Int64(clockRate) / 1_000_000)
+        let expected = lastTimestamp &+ ticks &- late
         guard let preferred else { return expected }
         let deviation = Int64(Int32(bitPattern: preferred &- expected))
         let isBelievable = deviation > -Int64(clockRate) / 2 && deviation < Int64(clockRate) * 2
@@ -100,7 +130,7 @@ package struct StreamRewriter: Sendable {
         let due = entry.pointee.timestamp &+ timestampOffset
         guard let compressedUntil, Int32(bitPattern: compressedUntil &- due) >= 0 else { return due }
         let distance = Int32(bitPattern: due &- compressedFrom)
-        return distance <= 0 ? earliest : earliest &+ UInt32(bitPattern: distance) / StreamRewriter.compression
+        return distance <= 0 ? compressedTo : compressedTo &+ UInt32(bitPattern: distance) / StreamRewriter.compression
     }
 
     /// Leaves out a packet of the present source without a gap. false when it comes too late for that: then its number
@@ -116,18 +146,21 @@ package struct StreamRewriter: Sendable {
 
     /// nil for packets from before the switch, left out, or too old to know their number.
     ///
-    /// - Parameter endsPicture: the packet gets the marker that its source put on a later one
+    /// - Parameters:
+    ///   - endsPicture: the packet gets the marker that its source put on a later one
+    ///   - isEmpty: only its sequence number goes out, nothing of its picture
     package mutating func rewrite(
-        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false
+        _ entry: UnsafePointer<HistoryEntry>, now: UInt64, endsPicture: Bool = false, isEmpty: Bool = false
     ) -> RewrittenPacket? {
         let source = entry.pointee.sequence
         guard let out = sequences.map(source) else { return nil }
         // A packet may come late and yet be the newest that the receiver gets, when those after it were left out.
-        let isNewest = !hasStarted || Int32(bitPattern: out &- highestOut) > 0
+        let isFirst = !hasStarted
+        if isFirst || Int32(bitPattern: out &- highestOut) > 0 { highestOut = out }
         let timestamp = timestamp(of: entry)
         let hasPicture = entry.pointee.flags.contains(.hasPictureID)
         var picture: UInt32 = 0
-        if hasPicture {
+        if hasPicture, !isEmpty {
             guard let mapped = pictures.map(entry.pointee.layers.frame) else { return nil }
             picture = mapped
         }
@@ -138,21 +171,22 @@ package struct StreamRewriter: Sendable {
             keyIndex: (entry.pointee.keyIndex &+ keyOffset) & 0x1F,
             frameNumber: entry.pointee.layers.frameNumber &+ frameOffset)
         if sequences.isNewest(source) { sequences.advance(to: source) }
+        hasStarted = true
+        guard !isEmpty else { return packet }
         if hasPicture, pictures.isNewest(entry.pointee.layers.frame) {
             pictures.advance(to: entry.pointee.layers.frame)
         }
-        if isNewest {
-            highestOut = out
+        if isFirst || Int32(bitPattern: out &- highestFilled) > 0 {
+            highestFilled = out
             lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
             // The rest of a picture may come late and says nothing of when the picture was due.
-            if timestamp != lastTimestamp || !hasStarted { lastTime = now }
+            if timestamp != lastTimestamp || isFirst { lastTime = now }
             lastTimestamp = timestamp
             if hasPicture { lastPictureID = packet.pictureID }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }
             if entry.pointee.flags.contains(.hasKeyIndex) { lastKeyIndex = packet.keyIndex }
             if entry.pointee.layers.flags.contains(.hasDescriptor) { lastFrameNumber = packet.frameNumber }
         }
-        hasStarted = true
         return packet
     }
 }

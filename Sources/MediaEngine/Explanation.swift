@@ -7,6 +7,8 @@ package struct RoomExplanation: Sendable, Codable, Equatable {
         /// nil while no key frame has told.
         package var width: Int?
         package var height: Int?
+        /// Of one encoding in layers, the highest that is meant; nil where nothing is said of layers.
+        package var spatial: Int?
         package var temporal: Int?
     }
 

@@ -89,6 +89,8 @@ package struct EngineStatistics: Sendable, Codable, Equatable {
     package var nacksReceived: UInt64 = 0
     package var keyFrameRequestsSent: UInt64 = 0
     package var keyFrameRequestsReceived: UInt64 = 0
+    /// Video that had waited for too long, and packets without place in a queue.
+    package var queueDrops: UInt64 = 0
     package var recorderBytesDropped: UInt64 = 0
     package var refused: [String: UInt64] = [:]
     package var workers: [WorkerStatistics] = []

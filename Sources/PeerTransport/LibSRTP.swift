@@ -1,4 +1,4 @@
-// One direction of libsrtp2: all of SRTCP, and RTP where the configuration asks for it.
+// One direction of libsrtp2, for where the configuration asks for it.
 internal import CSRTP
 
 struct LibSRTP: ~Copyable {

@@ -67,7 +67,7 @@ package enum SRTPProfile: UInt16, CaseIterable, Sendable {
     case aes128CMSHA1 = 0x0001
 }
 
-/// Whose code transforms RTP. SRTCP is libsrtp2's in both cases.
+/// Whose code transforms RTP and RTCP.
 package enum SRTPBackend: String, Sendable {
     case native
     case libsrtp2

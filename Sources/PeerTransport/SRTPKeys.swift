@@ -15,28 +15,34 @@ struct SRTPKeyingMaterial {
     let remote: [UInt8]
 }
 
-/// The RTP session keys of one direction.
+/// The session keys of one direction, for RTP or for RTCP.
 struct SRTPSessionKeys {
     let cipherKey: [UInt8]
     let salt: [UInt8]
     /// Empty with AEAD.
     let authenticationKey: [UInt8]
 
-    /// Labels of RFC 3711 section 4.3.2. Those of SRTCP are libsrtp2's business.
+    /// Labels of RFC 3711 section 4.3.2; those of SRTCP are three higher.
     private enum Label: UInt8 {
         case encryption = 0
         case authentication = 1
         case salt = 2
     }
 
-    init?(profile: SRTPProfile, masterKeyAndSalt master: [UInt8]) {
+    enum Use: UInt8 {
+        case media = 0
+        case control = 3
+    }
+
+    init?(profile: SRTPProfile, masterKeyAndSalt master: [UInt8], for use: Use = .media) {
         guard master.count == profile.keyLength + profile.saltLength else { return nil }
         let key = Array(master[..<profile.keyLength])
         let salt = Array(master[profile.keyLength...])
         let authenticationLength = profile == .aes128CMSHA1 ? 20 : 0
-        guard let cipherKey = Self.derive(.encryption, length: profile.keyLength, key: key, salt: salt),
-            let sessionSalt = Self.derive(.salt, length: profile.saltLength, key: key, salt: salt),
-            let authenticationKey = Self.derive(.authentication, length: authenticationLength, key: key, salt: salt)
+        guard let cipherKey = Self.derive(.encryption, length: profile.keyLength, key: key, salt: salt, use),
+            let sessionSalt = Self.derive(.salt, length: profile.saltLength, key: key, salt: salt, use),
+            let authenticationKey = Self.derive(
+                .authentication, length: authenticationLength, key: key, salt: salt, use)
         else { return nil }
         self.cipherKey = cipherKey
         self.salt = sessionSalt
@@ -51,12 +57,14 @@ struct SRTPSessionKeys {
 
     /// AES in counter mode over zeros, the counter starting at (label ‖ 0) ⊕ salt. The 96-bit salt of AEAD profiles
     /// is used as if followed by two zero bytes (RFC 7714 section 11).
-    private static func derive(_ label: Label, length: Int, key: [UInt8], salt: [UInt8]) -> [UInt8]? {
+    private static func derive(
+        _ label: Label, length: Int, key: [UInt8], salt: [UInt8], _ use: Use
+    ) -> [UInt8]? {
         guard length > 0 else { return [] }
         guard let context = EVP_CIPHER_CTX_new() else { return nil }
         defer { EVP_CIPHER_CTX_free(context) }
         var counter = salt + [UInt8](repeating: 0, count: 16 - salt.count)
-        counter[7] ^= label.rawValue
+        counter[7] ^= label.rawValue + use.rawValue
         let zeros = [UInt8](repeating: 0, count: length)
         var output = [UInt8](repeating: 0, count: length + 16)
         var written: Int32 = 0

@@ -11,18 +11,25 @@ struct SRTPSession: ~Copyable {
 
     /// Everything keys bring. ~Copyable because contexts are owned.
     private struct Keyed: ~Copyable {
-        let isNative: Bool
         let tagLength: Int
         let encryptor: SRTPTransform
         let decryptor: SRTPTransform
+        let controlEncryptor: SRTCPTransform
+        let controlDecryptor: SRTCPTransform
+        /// Of the control packet sent last, whatever its source: a vector holds the source as well.
+        var controlIndex: UInt32 = 0
+    }
+
+    /// Both directions of libsrtp2, where the configuration asks for it.
+    private struct Reference: ~Copyable {
         var outbound: LibSRTP
         var inbound: LibSRTP
     }
 
     private var keyed: UnsafeMutablePointer<Keyed>?
-    private var receivers = SSRCTable()
-    private var windows: UnsafeMutablePointer<ReplayWindow>
-    private var windowCapacity = 16
+    private var reference: UnsafeMutablePointer<Reference>?
+    private var received = ReplayWindows()
+    private var receivedControl = ReplayWindows()
     private var senders: UnsafeMutablePointer<SendStream>
     private var senderCapacity = 16
     private var senderCount = 0
@@ -32,33 +39,41 @@ struct SRTPSession: ~Copyable {
     private static let rtpHeaderLength = 12
     private static let longestPacket = 0xFFFF
 
-    init() {
-        windows = .allocate(capacity: windowCapacity)
-        senders = .allocate(capacity: senderCapacity)
-    }
+    init() { senders = .allocate(capacity: senderCapacity) }
 
     deinit {
         keyed?.deinitialize(count: 1).deallocate()
-        windows.deallocate()
+        reference?.deinitialize(count: 1).deallocate()
         senders.deallocate()
     }
 
     /// `false` when a library refuses the keys.
     mutating func setKeys(_ material: SRTPKeyingMaterial, backend: SRTPBackend) -> Bool {
         let profile = material.profile
-        guard let localKeys = SRTPSessionKeys(profile: profile, masterKeyAndSalt: material.local),
-            let remoteKeys = SRTPSessionKeys(profile: profile, masterKeyAndSalt: material.remote),
-            let encryptor = SRTPTransform(profile: profile, keys: localKeys, direction: .encrypt),
-            let decryptor = SRTPTransform(profile: profile, keys: remoteKeys, direction: .decrypt),
-            let outbound = LibSRTP(profile: profile, masterKeyAndSalt: material.local, direction: .outbound),
-            let inbound = LibSRTP(profile: profile, masterKeyAndSalt: material.remote, direction: .inbound)
+        func keys(_ master: [UInt8], _ use: SRTPSessionKeys.Use) -> SRTPSessionKeys? {
+            SRTPSessionKeys(profile: profile, masterKeyAndSalt: master, for: use)
+        }
+        guard let localMedia = keys(material.local, .media), let localControl = keys(material.local, .control),
+            let remoteMedia = keys(material.remote, .media), let remoteControl = keys(material.remote, .control),
+            let encryptor = SRTPTransform(profile: profile, keys: localMedia, direction: .encrypt),
+            let decryptor = SRTPTransform(profile: profile, keys: remoteMedia, direction: .decrypt),
+            let controlEncryptor = SRTCPTransform(profile: profile, keys: localControl, direction: .encrypt),
+            let controlDecryptor = SRTCPTransform(profile: profile, keys: remoteControl, direction: .decrypt)
         else { return false }
         forgetKeys()
+        if backend == .libsrtp2 {
+            guard let outbound = LibSRTP(profile: profile, masterKeyAndSalt: material.local, direction: .outbound),
+                let inbound = LibSRTP(profile: profile, masterKeyAndSalt: material.remote, direction: .inbound)
+            else { return false }
+            let reference = UnsafeMutablePointer<Reference>.allocate(capacity: 1)
+            reference.initialize(to: Reference(outbound: outbound, inbound: inbound))
+            self.reference = reference
+        }
         let keyed = UnsafeMutablePointer<Keyed>.allocate(capacity: 1)
         keyed.initialize(
             to: Keyed(
-                isNative: backend == .native, tagLength: profile.tagLength, encryptor: encryptor,
-                decryptor: decryptor, outbound: outbound, inbound: inbound))
+                tagLength: profile.tagLength, encryptor: encryptor, decryptor: decryptor,
+                controlEncryptor: controlEncryptor, controlDecryptor: controlDecryptor))
         self.keyed = keyed
         return true
     }
@@ -67,6 +82,8 @@ struct SRTPSession: ~Copyable {
     mutating func forgetKeys() {
         keyed?.deinitialize(count: 1).deallocate()
         keyed = nil
+        reference?.deinitialize(count: 1).deallocate()
+        reference = nil
     }
 
     // MARK: Receiving
@@ -79,15 +96,15 @@ struct SRTPSession: ~Copyable {
         else { return PacketFailure.malformed }
         let sequence = UInt16(bigEndian: base.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
         let ssrc = UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-        guard keyed.pointee.isNative else {
-            return keyed.pointee.inbound.unprotectRTP(base, length: packet.count, ssrc: ssrc)
+        if let reference {
+            return reference.pointee.inbound.unprotectRTP(base, length: packet.count, ssrc: ssrc)
         }
 
-        let known = receivers.find(ssrc)
+        let window = received.find(ssrc)
         var index = UInt64(sequence)
-        if known >= 0 {
-            guard let estimate = SRTPIndex.estimate(sequence: sequence, highest: windows[known].highest),
-                !windows[known].refuses(estimate)
+        if let window {
+            guard let estimate = SRTPIndex.estimate(sequence: sequence, highest: window.pointee.highest),
+                !window.pointee.refuses(estimate)
             else { return PacketFailure.replayed }
             index = estimate
         }
@@ -95,29 +112,33 @@ struct SRTPSession: ~Copyable {
             keyed.pointee.decryptor.decrypt(
                 base, headerLength: headerLength, length: packet.count, ssrc: ssrc, index: index)
         else { return PacketFailure.authenticationFailed }
-        if known >= 0 {
-            windows[known].accept(index)
+        if let window {
+            window.pointee.accept(index)
         } else {
-            addReceiver(ssrc, first: index)
+            received.add(ssrc, first: index)
         }
         return packet.count - keyed.pointee.tagLength
     }
 
     mutating func unprotectRTCP(_ packet: UnsafeMutableRawBufferPointer) -> Int {
         guard let keyed else { return PacketFailure.notReady }
-        return keyed.pointee.inbound.unprotectRTCP(packet)
-    }
-
-    private mutating func addReceiver(_ ssrc: UInt32, first index: UInt64) {
-        let slot = receivers.insert(ssrc).slot
-        if slot >= windowCapacity {
-            let larger = UnsafeMutablePointer<ReplayWindow>.allocate(capacity: windowCapacity * 2)
-            larger.moveInitialize(from: windows, count: windowCapacity)
-            windows.deallocate()
-            windows = larger
-            windowCapacity *= 2
+        if let reference { return reference.pointee.inbound.unprotectRTCP(packet) }
+        guard let base = packet.baseAddress, packet.count <= Self.longestPacket,
+            let claimed = keyed.pointee.controlDecryptor.index(of: base, length: packet.count)
+        else { return PacketFailure.malformed }
+        let ssrc = UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        let index = UInt64(claimed)
+        let window = receivedControl.find(ssrc)
+        if let window, window.pointee.refuses(index) { return PacketFailure.replayed }
+        guard keyed.pointee.controlDecryptor.decrypt(base, length: packet.count, ssrc: ssrc, index: claimed) else {
+            return PacketFailure.authenticationFailed
         }
-        windows[slot] = ReplayWindow(first: index)
+        if let window {
+            window.pointee.accept(index)
+        } else {
+            receivedControl.add(ssrc, first: index)
+        }
+        return packet.count - keyed.pointee.controlDecryptor.trailerLength
     }
 
     // MARK: Sending
@@ -155,9 +176,9 @@ struct SRTPSession: ~Copyable {
         let ssrc = UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
         guard ssrc == senders[slot].ssrc else { return PacketFailure.unknownSlot }
         let source = payload.baseAddress ?? UnsafeRawPointer(base)
-        guard keyed.pointee.isNative else {
+        if let reference {
             if payload.count > 0 { (base + headerLength).copyMemory(from: source, byteCount: payload.count) }
-            return keyed.pointee.outbound.protectRTP(base, length: length)
+            return reference.pointee.outbound.protectRTP(base, length: length)
         }
 
         let highest = senders[slot].highest
@@ -179,7 +200,18 @@ struct SRTPSession: ~Copyable {
 
     mutating func protectRTCP(_ packet: UnsafeMutableRawBufferPointer, length: Int) -> Int {
         guard let keyed else { return PacketFailure.notReady }
-        return keyed.pointee.outbound.protectRTCP(packet, length: length)
+        if let reference { return reference.pointee.outbound.protectRTCP(packet, length: length) }
+        guard length >= SRTCPTransform.headerLength, let base = packet.baseAddress else {
+            return PacketFailure.malformed
+        }
+        guard length <= packet.count - keyed.pointee.controlEncryptor.trailerLength else { return PacketFailure.noRoom }
+        // 2³¹ control packets are the end of the keys (RFC 3711 section 9.2); at a thousand a second that is 24 days.
+        guard keyed.pointee.controlIndex < SRTCPTransform.largestIndex else { return PacketFailure.notReady }
+        keyed.pointee.controlIndex += 1
+        guard
+            keyed.pointee.controlEncryptor.encrypt(base, length: length, index: keyed.pointee.controlIndex)
+        else { return PacketFailure.malformed }
+        return length + keyed.pointee.controlEncryptor.trailerLength
     }
 
     /// Fixed header, contributing sources and extension; negative when they do not fit or this is not RTP version 2.

@@ -1,10 +1,13 @@
 // Encrypts and decrypts single RTP packets of one direction; knows keys and indices, but no streams.
+internal import CIPSecMB
 internal import COpenSSL
 
-/// One cipher context with the key set once; a packet only changes the initialisation vector.
+/// The key is set once; a packet only changes the initialisation vector. AEAD is libipsec-mb's where that exists: on
+/// processors with wide vector instructions it takes a quarter of the time that OpenSSL 3.0 does.
 struct SRTPTransform: ~Copyable {
     private let context: OpaquePointer
-    private let isAEAD: Bool
+    private let gcm: OpaquePointer?
+    let isAEAD: Bool
     let tagLength: Int
     /// The salt as big endian numbers: its first eight bytes, and the rest in the high bits.
     private let saltHigh: UInt64
@@ -12,19 +15,21 @@ struct SRTPTransform: ~Copyable {
     /// HMAC-SHA1 after the key's inner and outer block (RFC 2104); copying them is cheaper than any re-initialisation.
     private let inner: SHA_CTX
     private let outer: SHA_CTX
-    /// 16 bytes of vector, 20 of digest, room for the end of a cipher stream.
+    /// 16 bytes of vector, 20 of digest, room for the end of a cipher stream, and for a control packet's header and trailer.
     private let scratch: UnsafeMutablePointer<UInt8>
 
     private static let digestOffset = 16
     private static let tailOffset = 48
-    private static let scratchLength = 96
+    private static let associatedOffset = 96
+    private static let scratchLength = 128
 
     enum Direction {
         case encrypt
         case decrypt
     }
 
-    init?(profile: SRTPProfile, keys: SRTPSessionKeys, direction: Direction) {
+    /// - Parameter usesLibrary: false for OpenSSL, whatever there is
+    init?(profile: SRTPProfile, keys: SRTPSessionKeys, direction: Direction, usesLibrary: Bool = true) {
         guard keys.cipherKey.count == profile.keyLength, keys.salt.count == profile.saltLength,
             let context = EVP_CIPHER_CTX_new()
         else { return nil }
@@ -42,6 +47,7 @@ struct SRTPTransform: ~Copyable {
         }
         self.context = context
         isAEAD = profile != .aes128CMSHA1
+        gcm = isAEAD && usesLibrary ? consilium_gcm_create(keys.cipherKey, keys.cipherKey.count) : nil
         tagLength = profile.tagLength
         saltHigh = keys.salt.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
         let rest = keys.salt.dropFirst(8)
@@ -53,6 +59,7 @@ struct SRTPTransform: ~Copyable {
 
     deinit {
         EVP_CIPHER_CTX_free(context)
+        consilium_gcm_destroy(gcm)
         scratch.initialize(repeating: 0, count: Self.scratchLength)
         scratch.deallocate()
     }
@@ -78,9 +85,13 @@ struct SRTPTransform: ~Copyable {
         let tag = body + payloadLength
         var written: Int32 = 0
         setVector(ssrc: ssrc, index: index)
+        let header = packet.assumingMemoryBound(to: UInt8.self)
+        if let gcm {
+            consilium_gcm_seal(gcm, body, source, payloadLength, scratch, header, headerLength, tag)
+            return true
+        }
         guard EVP_EncryptInit_ex(context, nil, nil, nil, scratch) == 1 else { return false }
         if isAEAD {
-            let header = packet.assumingMemoryBound(to: UInt8.self)
             guard EVP_EncryptUpdate(context, nil, &written, header, Int32(headerLength)) == 1,
                 EVP_EncryptUpdate(context, body, &written, source, Int32(payloadLength)) == 1,
                 EVP_EncryptFinal_ex(context, scratch + Self.tailOffset, &written) == 1
@@ -104,6 +115,9 @@ struct SRTPTransform: ~Copyable {
         if isAEAD {
             let header = packet.assumingMemoryBound(to: UInt8.self)
             setVector(ssrc: ssrc, index: index)
+            if let gcm {
+                return consilium_gcm_open(gcm, body, body, payloadLength, scratch, header, headerLength, tag) == 1
+            }
             return EVP_DecryptInit_ex(context, nil, nil, nil, scratch) == 1
                 && EVP_DecryptUpdate(context, nil, &written, header, Int32(headerLength)) == 1
                 && EVP_DecryptUpdate(context, body, &written, body, Int32(payloadLength)) == 1
@@ -115,6 +129,81 @@ struct SRTPTransform: ~Copyable {
         setVector(ssrc: ssrc, index: index)
         return EVP_EncryptInit_ex(context, nil, nil, nil, scratch) == 1
             && EVP_EncryptUpdate(context, body, &written, body, Int32(payloadLength)) == 1
+    }
+
+    // MARK: Parts, for control packets
+
+    /// AEAD in place, with what lies before and behind as associated data; the tag goes right behind `body`.
+    func seal(
+        _ body: UnsafeMutableRawPointer, count: Int, ssrc: UInt32, index: UInt64, header: UnsafeRawPointer,
+        headerLength: Int, trailer: UnsafeRawPointer, trailerLength: Int
+    ) -> Bool {
+        let bytes = body.assumingMemoryBound(to: UInt8.self)
+        var written: Int32 = 0
+        setVector(ssrc: ssrc, index: index)
+        if let gcm {
+            let (data, length) = associate(header, headerLength, trailer, trailerLength)
+            consilium_gcm_seal(gcm, bytes, bytes, count, scratch, data, length, bytes + count)
+            return true
+        }
+        return EVP_EncryptInit_ex(context, nil, nil, nil, scratch) == 1
+            && EVP_EncryptUpdate(context, nil, &written, header, Int32(headerLength)) == 1
+            && EVP_EncryptUpdate(context, nil, &written, trailer, Int32(trailerLength)) == 1
+            && EVP_EncryptUpdate(context, bytes, &written, bytes, Int32(count)) == 1
+            && EVP_EncryptFinal_ex(context, scratch + Self.tailOffset, &written) == 1
+            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(tagLength), body + count) == 1
+    }
+
+    /// The reverse of `seal`.
+    func open(
+        _ body: UnsafeMutableRawPointer, count: Int, ssrc: UInt32, index: UInt64, header: UnsafeRawPointer,
+        headerLength: Int, trailer: UnsafeRawPointer, trailerLength: Int
+    ) -> Bool {
+        let bytes = body.assumingMemoryBound(to: UInt8.self)
+        var written: Int32 = 0
+        setVector(ssrc: ssrc, index: index)
+        if let gcm {
+            let (data, length) = associate(header, headerLength, trailer, trailerLength)
+            return consilium_gcm_open(gcm, bytes, bytes, count, scratch, data, length, bytes + count) == 1
+        }
+        return EVP_DecryptInit_ex(context, nil, nil, nil, scratch) == 1
+            && EVP_DecryptUpdate(context, nil, &written, header, Int32(headerLength)) == 1
+            && EVP_DecryptUpdate(context, nil, &written, trailer, Int32(trailerLength)) == 1
+            && EVP_DecryptUpdate(context, bytes, &written, bytes, Int32(count)) == 1
+            && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, Int32(tagLength), body + count) == 1
+            && EVP_DecryptFinal_ex(context, scratch + Self.tailOffset, &written) == 1
+    }
+
+    /// Counter mode in place, either way.
+    func encryptCounted(_ body: UnsafeMutableRawPointer, count: Int, ssrc: UInt32, index: UInt64) -> Bool {
+        let bytes = body.assumingMemoryBound(to: UInt8.self)
+        var written: Int32 = 0
+        setVector(ssrc: ssrc, index: index)
+        return EVP_EncryptInit_ex(context, nil, nil, nil, scratch) == 1
+            && EVP_EncryptUpdate(context, bytes, &written, bytes, Int32(count)) == 1
+    }
+
+    func tag(_ bytes: UnsafeRawPointer, count: Int, into tag: UnsafeMutableRawPointer) -> Bool {
+        digest(bytes, count: count, rollover: nil)
+        tag.copyMemory(from: scratch + Self.digestOffset, byteCount: tagLength)
+        return true
+    }
+
+    func verify(_ bytes: UnsafeRawPointer, count: Int, tag: UnsafeRawPointer) -> Bool {
+        digest(bytes, count: count, rollover: nil)
+        return CRYPTO_memcmp(scratch + Self.digestOffset, tag, tagLength) == 0
+    }
+
+    // MARK: Inside
+
+    /// Both parts of the associated data in one place, as one call wants them.
+    private func associate(
+        _ header: UnsafeRawPointer, _ headerLength: Int, _ trailer: UnsafeRawPointer, _ trailerLength: Int
+    ) -> (UnsafeMutablePointer<UInt8>, Int) {
+        let place = scratch + Self.associatedOffset
+        UnsafeMutableRawPointer(place).copyMemory(from: header, byteCount: headerLength)
+        UnsafeMutableRawPointer(place + headerLength).copyMemory(from: trailer, byteCount: trailerLength)
+        return (place, headerLength + trailerLength)
     }
 
     private func setVector(ssrc: UInt32, index: UInt64) {
@@ -132,11 +221,15 @@ struct SRTPTransform: ~Copyable {
 
     /// HMAC-SHA1 over the packet and the rollover counter, into the scratch.
     private func computeTag(over packet: UnsafeRawPointer, length: Int, index: UInt64) {
+        digest(packet, count: length, rollover: UInt32(truncatingIfNeeded: index >> 16).bigEndian)
+    }
+
+    @inline(__always)
+    private func digest(_ bytes: UnsafeRawPointer, count: Int, rollover: UInt32?) {
         let digest = scratch + Self.digestOffset
         var hash = inner
-        var rollover = UInt32(truncatingIfNeeded: index >> 16).bigEndian
-        SHA1_Update(&hash, packet, length)
-        SHA1_Update(&hash, &rollover, 4)
+        SHA1_Update(&hash, bytes, count)
+        if var rollover { SHA1_Update(&hash, &rollover, 4) }
         SHA1_Final(digest, &hash)
         hash = outer
         SHA1_Update(&hash, digest, 20)

@@ -29,6 +29,8 @@ final class NarrowPath {
     ]
     var delivered: [ReceivedPacket] = []
     var deliveredBytes = 0
+    /// The publisher has not been told that nobody watches.
+    var isSending = true
     let start: UInt64
 
     init(_ conditions: LinkConditions) {
@@ -67,12 +69,10 @@ final class NarrowPath {
     /// Timers are kept as a loop keeps them.
     func run(seconds: Double) {
         let end = world.now + .seconds(seconds)
-        var step = 0
         while world.now < end {
             world.now += millisecond
-            step += 1
             if world.now >= world.forwarder.nextDeadline { world.forwarder.handleTimeout(now: world.now) }
-            if step % 33 == 0 { sendFrames() }
+            if world.now / millisecond % 33 == 0, isSending { sendFrames() }
             while let delivery = link.receive(now: world.now) { deliver(delivery) }
             if world.now >= arrivals.nextDeadline { giveFeedback() }
             world.drain()

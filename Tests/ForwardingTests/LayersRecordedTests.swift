@@ -1,4 +1,5 @@
 // Layers chosen from what Chromium really sent: every frame that a receiver gets has its references.
+import ForwardingSimulation
 import Testing
 
 @testable import Forwarding
@@ -17,7 +18,7 @@ struct LayersRecordedTests {
         var structure = FrameDependencyStructure()
         var seen: Set<Int> = []
         var layers: Set<[UInt8]> = []
-        var unwrapper = FrameUnwrapper()
+        var unwrapper = PlainUnwrapper()
         var open: Int?
         var unmarked = 0
         for packet in call.received {

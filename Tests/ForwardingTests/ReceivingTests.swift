@@ -131,7 +131,7 @@ struct ReceivingTests {
             }
         }
         #expect(forms.prefix(4) == [.pictureLoss, .pictureLoss, .fullIntra, .fullIntra])
-        #expect(times.prefix(4) == [0, 800, 2400, 5600])
+        #expect(times.prefix(9) == [0, 500, 1000, 1500, 2000, 2500, 3500, 5500, 9500])
         #expect(requester.fullIntraSequence == 1)
         requester.request(now: 20_000 * millisecond)
         requester.cancel()

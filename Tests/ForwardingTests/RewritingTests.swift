@@ -25,7 +25,7 @@ struct RewritingTests {
             entry.keyIndex = key
         }
         return withUnsafePointer(to: entry) { pointer in
-            if switching { rewriter.switchSource(at: entry, now: now, clockRate: clock, preferred: preferred) }
+            if switching { rewriter.switchSource(at: entry, arrival: now, clockRate: clock, preferred: preferred) }
             return rewriter.rewrite(pointer, now: now)
         }
     }

@@ -41,7 +41,7 @@ struct ConversationTests {
         "with five microphones or more a page needs five sections, in which speakers take turns; with four again one each"
     )
     func sharedSections() async throws {
-        let engine = try MediaEngine(configuration: MediaEngineConfiguration(bindAddress: "127.0.0.1"))
+        let engine = try MediaEngine(configuration: .patient)
         var speakers: [MediaClient] = []
         for index in 0..<8 {
             let client = try MediaClient()
@@ -88,7 +88,7 @@ struct ConversationTests {
         "who is not shown is not sent, is said to be so, and its publisher is told after five seconds that nobody watches"
     )
     func views() async throws {
-        let engine = try MediaEngine(configuration: MediaEngineConfiguration(bindAddress: "127.0.0.1"))
+        let engine = try MediaEngine(configuration: .patient)
         let (publisher, viewer) = (try MediaClient(), try MediaClient())
         let camera = MediaClient.Section(mid: "0", kind: "video", direction: "sendonly", rids: ["q", "f"])
         let published = try await engine.join(

@@ -9,6 +9,14 @@ import struct PeerTransport.CertificateFingerprint
 
 @testable import MediaEngine
 
+extension MediaEngineConfiguration {
+    /// The whole suite runs in one process: between two steps of a test others may keep every thread for longer than the
+    /// 30 s after which a peer that says nothing is gone.
+    static var patient: MediaEngineConfiguration {
+        MediaEngineConfiguration(bindAddress: "127.0.0.1", consentTimeout: .seconds(3600))
+    }
+}
+
 /// Belongs to one test and one thread. `MediaClient.run` moves several of them until something is so.
 final class MediaClient {
     enum Way { case udp, tcp }

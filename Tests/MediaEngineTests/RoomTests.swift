@@ -1,5 +1,5 @@
-import CLinux
 // Rooms in a running engine: who receives what, renegotiation, restarts, refusals, recording, hostile traffic.
+import CLinux
 import Foundation
 import Glibc
 import PacketRing
@@ -12,7 +12,7 @@ import WireFormats
 private let video = MediaClient.Section(mid: "0", kind: "video", direction: "sendonly")
 
 private func makeEngine(_ change: (inout MediaEngineConfiguration) -> Void = { _ in }) throws -> MediaEngine {
-    var configuration = MediaEngineConfiguration(bindAddress: "127.0.0.1")
+    var configuration = MediaEngineConfiguration.patient
     change(&configuration)
     return try MediaEngine(configuration: configuration)
 }

@@ -129,9 +129,9 @@ import Testing
         #expect(length == PacketFailure.noRoom)
     }
 
-    @Test("SRTCP goes both ways, once", arguments: SRTPProfile.allCases)
-    func control(profile: SRTPProfile) throws {
-        let pair = try Pair(profile, ours: .native, theirs: .libsrtp2)
+    @Test("SRTCP goes both ways, once", arguments: SRTPProfile.allCases, backends)
+    func control(profile: SRTPProfile, backends: (SRTPBackend, SRTPBackend)) throws {
+        let pair = try Pair(profile, ours: backends.0, theirs: backends.1)
         for ssrc in UInt32(1)...600 {
             let packet = rtcp(ssrc: ssrc)
             let sent = try #require(pair.ours.protectControl(packet))
@@ -144,6 +144,20 @@ import Testing
         for length in 0..<forged.count {
             #expect((try? pair.theirs.unprotectControl(Array(forged[..<length])).get()) == nil)
         }
+    }
+
+    @Test("a control packet changed anywhere is refused, and so is one in the clear", arguments: SRTPProfile.allCases)
+    func forgedControl(profile: SRTPProfile) throws {
+        let pair = try Pair(profile, ours: .native, theirs: .native)
+        let sent = try #require(pair.ours.protectControl(rtcp(ssrc: 7)))
+        for index in sent.indices {
+            for bit in [UInt8(1), 0x80] {
+                var forged = sent
+                forged[index] ^= bit
+                #expect((try? pair.theirs.unprotectControl(forged).get()) == nil, "byte \(index)")
+            }
+        }
+        #expect(pair.theirs.unprotectControl(sent) == .success(rtcp(ssrc: 7)))
     }
 
     @Test("nothing is protected or accepted before the handshake")

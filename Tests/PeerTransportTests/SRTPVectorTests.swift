@@ -24,17 +24,26 @@ import Testing
         #expect(keys.cipherKey == (try bytes(vector, "srtp_encr_key")))
         #expect(keys.salt == (try bytes(vector, "srtp_salt")))
         #expect(keys.authenticationKey == Array(try bytes(vector, "srtp_auth_key_94").prefix(20)))
+        let control = try #require(SRTPSessionKeys(profile: .aes128CMSHA1, masterKeyAndSalt: master, for: .control))
+        #expect(control.cipherKey == (try bytes(vector, "srtcp_encr_key")))
+        #expect(control.salt == (try bytes(vector, "srtcp_salt")))
+        #expect(control.authenticationKey == (try bytes(vector, "srtcp_auth_key_20")))
     }
 
-    @Test("AEAD packets are those of RFC 7714 section 16", arguments: [SRTPProfile.aes128GCM, .aes256GCM])
-    func aead(profile: SRTPProfile) throws {
+    @Test(
+        "AEAD packets are those of RFC 7714 section 16, on either library",
+        arguments: [SRTPProfile.aes128GCM, .aes256GCM], [true, false])
+    func aead(profile: SRTPProfile, usesLibrary: Bool) throws {
         guard let vector = vector("rfc7714-16-rtp") else { return }
         let suffix = profile == .aes128GCM ? "128" : "256"
         let keys = SRTPSessionKeys(cipherKey: try bytes(vector, "key" + suffix), salt: try bytes(vector, "salt"))
         let plain = try bytes(vector, "plain_rtp")
         let expected = try bytes(vector, "srtp" + suffix)
-        guard let encryptor = SRTPTransform(profile: profile, keys: keys, direction: .encrypt),
-            let decryptor = SRTPTransform(profile: profile, keys: keys, direction: .decrypt)
+        guard
+            let encryptor = SRTPTransform(
+                profile: profile, keys: keys, direction: .encrypt, usesLibrary: usesLibrary),
+            let decryptor = SRTPTransform(
+                profile: profile, keys: keys, direction: .decrypt, usesLibrary: usesLibrary)
         else {
             Issue.record("no transform")
             return
@@ -51,6 +60,36 @@ import Testing
         packet.withUnsafeMutableBytes { packet in
             guard let base = packet.baseAddress else { return }
             let done = decryptor.decrypt(base, headerLength: 12, length: packet.count, ssrc: 0x5501_A0B2, index: 0xF17B)
+            #expect(done)
+        }
+        #expect(Array(packet.prefix(plain.count)) == plain)
+    }
+
+    @Test("AEAD control packets are those of RFC 7714 section 17")
+    func aeadControl() throws {
+        guard let vector = vector("rfc7714-17-rtcp"), let salt = self.vector("rfc7714-16-rtp") else { return }
+        let keys = SRTPSessionKeys(cipherKey: try bytes(vector, "key128"), salt: try bytes(salt, "salt"))
+        let plain = try bytes(vector, "plain_rtcp")
+        let expected = try bytes(vector, "srtcp128_encrypted")
+        guard let encryptor = SRTCPTransform(profile: .aes128GCM, keys: keys, direction: .encrypt),
+            let decryptor = SRTCPTransform(profile: .aes128GCM, keys: keys, direction: .decrypt)
+        else {
+            Issue.record("no transform")
+            return
+        }
+        var packet = plain + [UInt8](repeating: 0, count: encryptor.trailerLength)
+        packet.withUnsafeMutableBytes { packet in
+            guard let base = packet.baseAddress else { return }
+            let done = encryptor.encrypt(base, length: plain.count, index: 0x5D4)
+            #expect(done)
+        }
+        #expect(packet == expected)
+        packet.withUnsafeMutableBytes { packet in
+            guard let base = packet.baseAddress else { return }
+            let index = decryptor.index(of: base, length: packet.count)
+            #expect(index == 0x5D4)
+            let ssrc = UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            let done = decryptor.decrypt(base, length: packet.count, ssrc: ssrc, index: 0x5D4)
             #expect(done)
         }
         #expect(Array(packet.prefix(plain.count)) == plain)

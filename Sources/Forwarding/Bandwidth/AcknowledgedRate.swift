@@ -61,37 +61,3 @@ package struct AcknowledgedRate: Sendable {
         bitsPerSecond = max(0, mean * 1000)
     }
 }
-
-/// What arrived in the last moments: while packets wait at the bottleneck, it is what the bottleneck carries.
-package struct RecentArrivals: Sendable {
-    /// Microseconds.
-    static let bin: Int64 = 10_000
-    static let binCount = 32
-
-    private var bytes = InlineArray<32, Int>(repeating: 0)
-    private var newest: Int64 = 0
-
-    package init() {}
-
-    package mutating func add(bytes added: Int, arrival: Int64) {
-        let number = arrival / RecentArrivals.bin
-        if number > newest {
-            for empty in max(newest + 1, number - Int64(RecentArrivals.binCount) + 1)...number { self[empty] = 0 }
-            newest = number
-        }
-        if newest - number < Int64(RecentArrivals.binCount) { self[number] += added }
-    }
-
-    /// Bits per second over the last whole bins that make up this time.
-    package func rate(over seconds: Double) -> Double {
-        let wanted = min(max(Int(seconds * 1e6) / Int(RecentArrivals.bin), 6), RecentArrivals.binCount - 2)
-        var sum = 0
-        for back in 1...wanted { sum += self[newest - Int64(back)] }
-        return Double(sum) * 8e6 / Double(wanted * Int(RecentArrivals.bin))
-    }
-
-    private subscript(_ number: Int64) -> Int {
-        get { bytes[Int(((number % 32) + 32) % 32)] }
-        set { bytes[Int(((number % 32) + 32) % 32)] = newValue }
-    }
-}

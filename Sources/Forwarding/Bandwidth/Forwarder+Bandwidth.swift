@@ -17,6 +17,7 @@ extension Forwarder {
     mutating func receive(_ feedback: TransportFeedback, _ peerID: Int32, now: UInt64) {
         counters.feedbackReceived &+= 1
         let peer = peers[peerID]
+        repeatLost(feedback, peerID, now: now)
         let before = peer.pointee.bandwidth.feedbackCount
         let hasFallen = peer.pointee.bandwidth.receive(feedback, now: now)
         guard peer.pointee.bandwidth.feedbackCount != before else { return }
@@ -70,7 +71,8 @@ extension Forwarder {
         }
         guard hasNews else { return }
         measured.removeAll(keepingCapacity: true)
-        for encodingID in track.pointee.encodings where encodings[encodingID].pointee.isFlowing(now: now) {
+        for encodingID in track.pointee.encodings
+        where encodings[encodingID].pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now) {
             let encoding = encodings[encodingID]
             let isSimulcast = !encoding.pointee.rid.isEmpty
             let rates = encoding.pointee.layerRates
@@ -182,8 +184,8 @@ extension Forwarder {
     ) -> OutgoingPacket? {
         let waits = peer.pointee.hasWaiting
         if !waits, peer.pointee.bandwidth.paddingDue(now: now) > 0 {
-            if let packet = repeatable(peer) { return packet }
-            // Nothing was sent that could be sent again.
+            if let packet = repeatable(peer) ?? empty(peer) { return packet }
+            // No stream whose receiver would know what to do with it.
             peer.pointee.bandwidth.cancelProbe(now: now)
         }
         guard waits || peer.pointee.bandwidth.probing.isSending else { return nil }
@@ -220,6 +222,46 @@ extension Forwarder {
         return nil
     }
 
+    /// Where nothing was sent of late that could be sent again: all pictures are paused for want of bandwidth, and only a
+    /// probe can bring them back.
+    private mutating func empty(_ peer: UnsafeMutablePointer<PeerMedia>) -> OutgoingPacket? {
+        for id in peer.pointee.streams {
+            guard let stream = streams.find(id), stream.pointee.retransmissionPayloadType != 0xFF,
+                stream.pointee.extensions[.transportSequence] != 0
+            else { continue }
+            counters.packetsPadded &+= 1
+            return OutgoingPacket(stream: id, sequence: 0, kind: .padding, bytes: UInt16(Forwarder.paddingBytes))
+        }
+        return nil
+    }
+
+    /// A packet of nothing but padding (RFC 3550 §5.1), of the most that its last byte can say.
+    mutating func writePadding(
+        _ streamID: Int32, _ peer: UnsafeMutablePointer<PeerMedia>, now: UInt64,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) -> OutgoingWrite? {
+        guard let stream = streams.find(streamID) else { return nil }
+        var writer = RTPHeaderWriter(
+            into: buffer, payloadType: stream.pointee.retransmissionPayloadType, marker: false,
+            sequence: stream.pointee.retransmissionSequence, timestamp: stream.pointee.rewriter.lastSentTimestamp,
+            ssrc: stream.pointee.retransmissionSSRC)
+        stream.pointee.retransmissionSequence &+= 1
+        writer.beginExtensions(twoByte: stream.pointee.needsTwoBytes)
+        let number = peer.pointee.transportSequence
+        if let place = writer.reserve(id: stream.pointee.extensions[.transportSequence], length: 2) {
+            place.setNetwork16(number, at: 0)
+            peer.pointee.transportSequence &+= 1
+        }
+        let headerLength = writer.finish()
+        buffer[0] |= 0x20
+        peer.pointee.bandwidth.sent(sequence: number, bytes: headerLength + Forwarder.paddingBytes, now: now)
+        counters.packetsRetransmitted &+= 1
+        return OutgoingWrite(
+            headerLength: headerLength, payload: UnsafeRawBufferPointer(padding),
+            slot: stream.pointee.retransmissionSlot)
+    }
+
     static let paddingDepth = 16
+    static let paddingBytes = 255
     static let audioBitsPerSecond = 60_000.0
 }

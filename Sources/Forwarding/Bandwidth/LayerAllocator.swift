@@ -95,6 +95,12 @@ package struct LayerAllocator: Sendable {
         streams[place].limitReason = limit == rungs.count - 1 && demand.isShown ? .best : demand.reason
     }
 
+    /// Somebody has opened the picture, or made it larger, and looks at it: it is decided anew, as if it had just come.
+    package mutating func welcome(_ id: Int32) {
+        guard let index = streams.firstIndex(where: { $0.id == id }) else { return }
+        streams[index].isNew = true
+    }
+
     package mutating func truncate(to count: Int) {
         if streams.count > count { streams.removeLast(streams.count - count) }
     }

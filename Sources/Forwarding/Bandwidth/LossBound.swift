@@ -19,6 +19,8 @@ package struct LossBound: Sendable {
     static let rampUp = 1.3
     /// With that much loss in the last observations the bound is what `balance` says, whatever explains it.
     static let tolerated = 0.08
+    /// A probe that came through shows more than some losses.
+    static let disproved = 0.15
     static let balance = 100_000.0
 
     private struct Observation: Sendable {
@@ -52,7 +54,7 @@ package struct LossBound: Sendable {
     }
 
     package mutating func raise(to rate: Double) {
-        if let bound = bitsPerSecond, bound < rate, recentLoss < LossBound.tolerated { bitsPerSecond = rate }
+        if let bound = bitsPerSecond, bound < rate, recentLoss < LossBound.disproved { bitsPerSecond = rate }
     }
 
     /// Closes an observation when it is long enough. `delayBased` is what the delay allows.

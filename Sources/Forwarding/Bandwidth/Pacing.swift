@@ -9,6 +9,7 @@ package struct Pacing: Sendable {
     static let factor = 2.5
     /// Where the bottleneck has been met: what leaves faster than it carries waits there instead of here.
     static let factorNearCapacity = 1.25
+    static let factorAtCapacity = 1.05
     /// While the path's queue is to empty.
     static let factorWhenFull = 0.8
     /// What waits longer than this raises the rate.

@@ -38,15 +38,13 @@ package struct PeerBandwidth: ~Copyable {
     /// Seconds of queue that are aimed at, on top of round trip and feedback interval.
     static let toleratedQueue = 0.05
     static let fullQueue = 0.04
-    /// With more waiting than this, arrivals show the bottleneck's own rate.
-    static let filled = 0.03
 
     package private(set) var source = Source.nothing
     /// Bits per second; infinite while nothing is known of the path.
     package private(set) var estimate = Double.infinity
     package private(set) var roundTrip = 0.1
-    /// Seconds that packets wait on the path, as far as it is known.
-    package private(set) var queueing = 0.0
+    /// Seconds that every packet waits on the path.
+    package var queueing: Double { standing.seconds }
     package private(set) var packetsReported: UInt64 = 0
     package private(set) var packetsLost: UInt64 = 0
     package private(set) var decreases: UInt64 = 0
@@ -64,8 +62,11 @@ package struct PeerBandwidth: ~Copyable {
     package private(set) var pacing = Pacing()
     private var groups = ArrivalGroups()
 
+    private var standing = StandingQueue()
     private var smallestRoundTrip = RunningMinimum()
     private var feedbackInterval = 0.1
+    /// Of the last seconds: what is under way is told of that late.
+    private var longestInterval = 0.1
     private var lastFeedback: UInt64?
     private var firstSent: UInt64?
     private var feedbackWindow: (start: UInt64, count: Int) = (0, 0)
@@ -110,9 +111,11 @@ package struct PeerBandwidth: ~Copyable {
         return UInt32(estimate / 8 * PeerBandwidth.replaySeconds / 1200)
     }
 
-    /// So much video waits here that what comes out is old: better to begin anew from a key frame.
+    /// So much video waits here that what comes out is old: better to begin anew from a key frame. Not at the start, and not
+    /// while a probe needs it: three pictures in full size begin with a megabyte, and what takes it out of the queue takes
+    /// away the proof that the path carries it.
     package func isOverfull(queuedBytes: Int) -> Bool {
-        !isOpen && feedbackCount > 0
+        !isOpen && !isStarting && probing.cluster == nil && feedbackCount > 0
             && queuedBytes > max(PeerBandwidth.smallestQueue, Int(estimate / 8 * PeerBandwidth.queueSeconds))
     }
 
@@ -134,7 +137,7 @@ package struct PeerBandwidth: ~Copyable {
 
     /// `bytes` without what is around RTP. nil for a packet that carries no number of its own.
     @inline(__always)
-    package mutating func sent(sequence: UInt16?, bytes: Int, now: UInt64) {
+    package mutating func sent(sequence: UInt16?, origin: UInt16 = 0, bytes: Int, now: UInt64) {
         guard source != .nothing else { return }
         let size = bytes &+ PeerBandwidth.overhead
         pacing.spend(size)
@@ -146,7 +149,7 @@ package struct PeerBandwidth: ~Copyable {
             cluster = probe.id
             probing.sent(bytes: size, now: now, roundTrip: roundTrip + feedbackInterval)
         }
-        history.append(sequence: sequence, bytes: size, cluster: cluster, now: now)
+        history.append(sequence: sequence, origin: origin, bytes: size, cluster: cluster, now: now)
     }
 
     /// Bytes that a probe still needs, beyond media.
@@ -172,7 +175,7 @@ package struct PeerBandwidth: ~Copyable {
         }
         noteFeedback(now: now)
         let shift = unwrap(feedback.referenceTime) &- feedback.referenceTime
-        var probed: Double?
+        history.told(from: feedback.baseSequence, to: feedback.baseSequence &+ feedback.statusCount)
         var newest: UInt64?
         var statuses = feedback.statuses
         while left > 0, let status = statuses.next() {
@@ -184,11 +187,11 @@ package struct PeerBandwidth: ~Copyable {
                 arrived(packet, arrival: arrival)
                 newest = max(newest ?? 0, packet.pointee.sentAt)
                 if packet.pointee.cluster != 0 {
-                    let rate = probing.received(
-                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), arrival: arrival, now: now)
-                    probed = rate ?? probed
+                    probing.received(
+                        id: packet.pointee.cluster, bytes: Int(packet.pointee.bytes), sentAt: packet.pointee.sentAt,
+                        arrival: arrival, delay: arrival &- Int64(packet.pointee.sentAt / 1000))
                 }
-            } else if packet.pointee.state == .inFlight {
+            } else if packet.pointee.state == .inFlight || packet.pointee.state == .unheard {
                 packetsReported &+= 1
                 packetsLost &+= 1
                 loss.note(packets: 1, lost: 1, bytes: Int(packet.pointee.bytes))
@@ -196,7 +199,7 @@ package struct PeerBandwidth: ~Copyable {
             }
         }
         guard let newest else { return false }
-        return conclude(newest: newest, probed: probed, now: now)
+        return conclude(newest: newest, probed: probing.conclude(free: standing.free, now: now), now: now)
     }
 
     private mutating func arrived(_ packet: UnsafeMutablePointer<SentTransportPacket>, arrival: Int64) {
@@ -209,7 +212,7 @@ package struct PeerBandwidth: ~Copyable {
             loss.note(packets: 1, lost: 0, bytes: bytes)
         }
         history.settle(packet, as: .acknowledged)
-        recent.add(bytes: bytes, arrival: arrival)
+        recent.add(bytes: bytes, delay: arrival &- Int64(packet.pointee.sentAt / 1000), arrival: arrival)
         acknowledged.add(bytes: bytes, arrival: arrival, isLimited: limit.isLimited)
         if let delta = groups.add(sentAt: packet.pointee.sentAt, arrival: arrival) { trend.add(delta) }
     }
@@ -219,6 +222,7 @@ package struct PeerBandwidth: ~Copyable {
         if let last = lastFeedback {
             let interval = min(Double(now &- last) / 1e9, 0.5)
             feedbackInterval += 0.1 * (interval - feedbackInterval)
+            longestInterval = max(interval, longestInterval + 0.02 * (feedbackInterval - longestInterval))
         }
         lastFeedback = now
         if hasGivenUp || estimate == .infinity {
@@ -245,22 +249,27 @@ package struct PeerBandwidth: ~Copyable {
         let sample = Double(now &- newest) / 1e9
         roundTrip += 0.2 * (sample - roundTrip)
         smallestRoundTrip.add(sample, now: now)
-        queueing = max(0, sample - smallestRoundTrip.value)
+        if let delays = recent.delays {
+            standing.update(
+                quickest: delays.quickest, slowest: delays.slowest, isDraining: fullSince != nil, now: now)
+        }
         limit.update(estimate: estimate, now: now)
         let before = estimate
         var use = trend.use
+        // No queue stands: what looks like one is a packet that others wait for, or a radio's turn.
+        if use != .normal, !standing.isBelieved { use = .normal }
         // Little is sent and little waits: jitter, not a queue of ours.
         if use == .over, limit.isLimited, queueing < PeerBandwidth.fullQueue { use = .normal }
         // So is the queue that a probe of ours has just made.
-        if use == .over, probing.isEcho(now: now, roundTrip: roundTrip + feedbackInterval), queueing < 0.1 {
+        if use == .over, queueing < probing.echo(now: now, roundTrip: roundTrip + feedbackInterval) {
             use = .under
         }
         // A queue that stands still has no slope, but is no reason to send more.
         if use == .normal, queueing > PeerBandwidth.toleratedQueue { use = .under }
         if use == .over { probing.postpone(now: now) }
         let decreased = control.update(
-            use, acknowledged: acknowledged.bitsPerSecond,
-            arriving: queueing > PeerBandwidth.filled ? recent.rate(over: queueing) : nil, isLimited: limit.isLimited,
+            use, acknowledged: acknowledged.bitsPerSecond.map { max($0, recent.rate) },
+            arriving: recent.carried(over: queueing, estimate: estimate), isLimited: limit.isLimited,
             roundTrip: roundTrip, ceiling: max(goal * PeerBandwidth.enough, PeerBandwidth.start), now: now)
         if decreased {
             decreases &+= 1
@@ -309,7 +318,7 @@ package struct PeerBandwidth: ~Copyable {
                 watchStart(now: now)
                 probing.start(
                     goal: goal, estimate: estimate, use: trend.use, recentLoss: loss.recentLoss - loss.inherent,
-                    queueing: queueing, now: now)
+                    queue: standing, now: now)
             }
         }
         updatePace(queuedBytes: queuedBytes)
@@ -342,9 +351,12 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let isNear = control.capacity.bitsPerSecond != nil
-        let factor = fullSince != nil ? Pacing.factorWhenFull : isNear ? Pacing.factorNearCapacity : Pacing.factor
-        var rate = estimate / 8 * factor
+        var rate = estimate / 8 * Pacing.factor
+        if fullSince != nil {
+            rate = estimate / 8 * Pacing.factorWhenFull
+        } else if let capacity = control.capacity.bitsPerSecond {
+            rate = min(estimate * Pacing.factorNearCapacity, max(estimate * Pacing.factorAtCapacity, capacity)) / 8
+        }
         if fullSince == nil { rate = max(rate, Double(queuedBytes) / Pacing.longestWait) }
         if let cluster = probing.cluster, !cluster.isSent { rate = max(rate, cluster.bitsPerSecond / 8) }
         pacing.bytesPerSecond = rate
@@ -352,32 +364,8 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
-        let seconds = smallestRoundTrip.value + 1.2 * feedbackInterval + PeerBandwidth.toleratedQueue
+        let seconds = smallestRoundTrip.value + 1.2 * longestInterval + PeerBandwidth.toleratedQueue
         window = max(6000, Int(estimate / 8 * seconds))
         if let cluster = probing.cluster { window += cluster.wantedBytes }
-    }
-}
-
-/// The smallest of the last ten to twenty seconds: a path that changes is found out.
-struct RunningMinimum: Sendable {
-    static let length: UInt64 = 10_000_000_000
-    private var present = Double.infinity
-    private var before = Double.infinity
-    private var started: UInt64?
-
-    mutating func add(_ value: Double, now: UInt64) {
-        if let start = started, now &- start > RunningMinimum.length {
-            before = present
-            present = .infinity
-            started = now
-        } else if started == nil {
-            started = now
-        }
-        present = min(present, value)
-    }
-
-    var value: Double {
-        let least = min(present, before)
-        return least == .infinity ? 0 : least
     }
 }

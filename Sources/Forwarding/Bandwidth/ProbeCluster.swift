@@ -9,6 +9,8 @@ package struct ProbeCluster: Sendable {
     static let unsaturated = 0.9
     static let saturatedShare = 0.95
     static let fewestPackets = 4
+    /// Microseconds.
+    static let instant: Int64 = 500
 
     package let id: UInt8
     package let bitsPerSecond: Double
@@ -30,6 +32,8 @@ package struct ProbeCluster: Sendable {
     private var firstArrival = Int64.max
     private var lastArrival = Int64.min
     private var firstArrivalBytes = 0
+    /// Of its last third.
+    private var quickestOfLast = Int64.max
 
     package init(id: UInt8, bitsPerSecond: Double, estimate: Double, wantedBytes: Int, now: UInt64) {
         self.id = id
@@ -58,21 +62,29 @@ package struct ProbeCluster: Sendable {
         return max(0, min(Int(bitsPerSecond / 8 * elapsed), wantedBytes + 1200) - sentBytes)
     }
 
-    /// The rate that is shown, once enough of it has arrived.
-    package mutating func received(bytes: Int, arrival: Int64) -> Double? {
-        if arrival < firstArrival {
-            firstArrival = arrival
-            firstArrivalBytes = bytes
-        }
+    /// `delay` in microseconds from one end's clock to the other's.
+    package mutating func received(bytes: Int, sentAt: UInt64, arrival: Int64, delay: Int64) {
+        if arrival < firstArrival &- ProbeCluster.instant { firstArrivalBytes = 0 }
+        firstArrival = min(firstArrival, arrival)
+        // A carrier that held the first packets back lets go of them all at once: they show nothing.
+        if arrival <= firstArrival &+ ProbeCluster.instant { firstArrivalBytes += bytes }
         lastArrival = max(lastArrival, arrival)
         receivedBytes += bytes
         receivedPackets += 1
+        if isSent, sentAt &- firstSent >= (lastSent &- firstSent) / 3 * 2 { quickestOfLast = min(quickestOfLast, delay) }
+    }
+
+    /// The rate that is shown, once enough of it has arrived. `free` is the delay with which packets arrive that found no
+    /// queue.
+    package func result(free: Int64?) -> Double? {
         guard isSent, receivedPackets >= ProbeCluster.fewestPackets,
             Double(receivedPackets) >= Double(sentPackets) * ProbeCluster.neededShare,
             Double(receivedBytes) >= Double(sentBytes) * ProbeCluster.neededShare,
             lastSent > firstSent, lastArrival > firstArrival
         else { return nil }
         let sentRate = Double(sentBytes - lastBurstBytes) * 8e9 / Double(lastSent - firstSent)
+        // The last of it found no queue: the path carried it, however it was shaken on the way.
+        if let free, quickestOfLast <= free { return sentRate }
         let receivedRate = Double(receivedBytes - firstArrivalBytes) * 8e6 / Double(lastArrival - firstArrival)
         guard sentRate > 0, receivedRate <= sentRate * ProbeCluster.largestRatio else { return nil }
         if receivedRate < sentRate * ProbeCluster.unsaturated { return receivedRate * ProbeCluster.saturatedShare }

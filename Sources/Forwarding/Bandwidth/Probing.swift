@@ -10,7 +10,9 @@ package struct Probing: Sendable {
     static let success = 0.7
     static let restAfterOveruse: UInt64 = 1_500_000_000
     static let leap = 1.4
+    /// Seconds; longer where packets are shaken on the way.
     static let duration = 0.025
+    static let longestDuration = 0.06
     static let smallestBytes = 6000
     static let interval: UInt64 = 2_000_000_000
     static let longestInterval: UInt64 = 5_000_000_000
@@ -25,6 +27,9 @@ package struct Probing: Sendable {
     private var lastSuccess: UInt64 = 0
     private var lastResult: UInt64 = 0
     private var isFirst = true
+    /// Of the estimate, what the last probe tried.
+    private var lastFactor = 1.0
+    private var duration = Probing.duration
     private var wait = Probing.interval
     private var notBefore: UInt64 = 0
 
@@ -39,25 +44,27 @@ package struct Probing: Sendable {
 
     /// Begins a probe when one is due. `goal` is what would be sent if the path carried it.
     package mutating func start(
-        goal: Double, estimate: Double, use: PathUse, recentLoss: Double, queueing: Double, now: UInt64
+        goal: Double, estimate: Double, use: PathUse, recentLoss: Double, queue: StandingQueue, now: UInt64
     ) {
         if let cluster, now >= cluster.expiresAt {
             self.cluster = nil
             failed(now: now)
         }
-        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queueing < 0.02,
+        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queue.seconds < max(0.02, queue.hiccup / 2),
             isFirst || recentLoss < 0.05
         else { return }
         let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
-        begin(rate, estimate: estimate, now: now)
+        begin(rate, estimate: estimate, hiccup: queue.hiccup, now: now)
     }
 
-    private mutating func begin(_ rate: Double, estimate: Double, now: UInt64) {
+    private mutating func begin(_ rate: Double, estimate: Double, hiccup: Double, now: UInt64) {
         if now &- lastSuccess >= Probing.leadsOn || lastSuccess == 0 { chainStartedAt = now }
-        let bytes = max(Int(rate / 8 * Probing.duration), Probing.smallestBytes)
+        duration = min(max(Probing.duration, hiccup), Probing.longestDuration)
+        let bytes = max(Int(rate / 8 * duration), Probing.smallestBytes)
         cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, estimate: estimate, wantedBytes: bytes, now: now)
         nextID = nextID == 255 ? 1 : nextID + 1
         count += 1
+        lastFactor = rate / max(estimate, 1)
     }
 
     package mutating func sent(bytes: Int, now: UInt64, roundTrip: Double) {
@@ -67,15 +74,21 @@ package struct Probing: Sendable {
         }
     }
 
-    /// Whether a queue seen now may be that of a probe.
-    package func isEcho(now: UInt64, roundTrip: Double) -> Bool {
-        cluster != nil || (lastResult > 0 && now &- lastResult < UInt64(roundTrip * 1e9) &+ 100_000_000)
+    /// Seconds of queue seen now that a probe may have made: what it sends beyond the estimate may be beyond the path.
+    package func echo(now: UInt64, roundTrip: Double) -> Double {
+        let isHeard = cluster != nil || (lastResult > 0 && now &- lastResult < UInt64(roundTrip * 1e9) &+ 100_000_000)
+        return isHeard ? duration * lastFactor : 0
     }
 
-    /// A packet of a probe has arrived; the rate that is shown once enough of them have.
-    package mutating func received(id: UInt8, bytes: Int, arrival: Int64, now: UInt64) -> Double? {
-        guard let current = cluster, current.id == id else { return nil }
-        guard let rate = cluster?.received(bytes: bytes, arrival: arrival) else { return nil }
+    /// A packet of a probe has arrived.
+    package mutating func received(id: UInt8, bytes: Int, sentAt: UInt64, arrival: Int64, delay: Int64) {
+        guard cluster?.id == id else { return }
+        cluster?.received(bytes: bytes, sentAt: sentAt, arrival: arrival, delay: delay)
+    }
+
+    /// The rate that is shown, once enough packets have arrived.
+    package mutating func conclude(free: Int64?, now: UInt64) -> Double? {
+        guard let current = cluster, let rate = current.result(free: free) else { return nil }
         cluster = nil
         isFirst = false
         lastResult = now

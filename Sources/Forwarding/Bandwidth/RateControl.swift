@@ -34,6 +34,9 @@ package struct LinkCapacity: Sendable {
 package struct RateControl: Sendable {
     static let decrease = 0.85
     static let multiplicative = 1.08
+    /// Farther below what the bottleneck was seen to carry than a decrease leads, by so much a second.
+    static let farBelow = 0.8
+    static let backToCapacity = 1.25
     /// The estimate stays within this factor of what is known to arrive.
     static let largestLead = 1.5
     static let leadNearCapacity = 1.2
@@ -95,7 +98,9 @@ package struct RateControl: Sendable {
         guard !isLimited else { return }
         if let acknowledged, acknowledged > capacity.upper { capacity.forget() }
         var raised = bitsPerSecond
-        if capacity.bitsPerSecond != nil {
+        if bitsPerSecond < RateControl.farBelow * capacity.lower {
+            raised += bitsPerSecond * (RateControl.backToCapacity - 1) * elapsed
+        } else if capacity.bitsPerSecond != nil {
             let step = RateControl.packetBits * max(1, bitsPerSecond / 1e6).squareRoot()
             raised += step / (roundTrip + RateControl.responseDelay) * elapsed
         } else {

@@ -6,12 +6,16 @@ package struct SentTransportPacket: Sendable {
         case unused, inFlight, acknowledged
         /// Reported as missing; it may still be reported as arrived.
         case lost
+        /// Feedback has gone past it without a word: what told of it was lost.
+        case unheard
     }
 
     package var sentAt: UInt64 = 0
     /// With everything around it: what the path has to carry.
     package var bytes: UInt16 = 0
     package var sequence: UInt16 = 0
+    /// The number that the packet, or what it repeats, has in its own stream.
+    package var origin: UInt16 = 0
     /// The probe it was part of, 0 for none.
     package var cluster: UInt8 = 0
     package var state = State.unused
@@ -30,6 +34,8 @@ package struct SendHistory: ~Copyable {
     package private(set) var newest: UInt16?
     package private(set) var bytesInFlight = 0
     package private(set) var lastSentAt: UInt64 = 0
+    /// No feedback has spoken of this one yet, nor of those after it.
+    private var firstUntold: UInt16?
 
     package init(capacity: Int = 64) {
         var size = 16
@@ -43,7 +49,7 @@ package struct SendHistory: ~Copyable {
 
     package var capacity: Int { mask + 1 }
 
-    package mutating func append(sequence: UInt16, bytes: Int, cluster: UInt8, now: UInt64) {
+    package mutating func append(sequence: UInt16, origin: UInt16 = 0, bytes: Int, cluster: UInt8, now: UInt64) {
         var place = entries + (Int(sequence) & mask)
         if place.pointee.state == .inFlight {
             if capacity < SendHistory.largestCapacity, now &- place.pointee.sentAt < SendHistory.patience {
@@ -53,9 +59,11 @@ package struct SendHistory: ~Copyable {
             forget(place)
         }
         place.pointee = SentTransportPacket(
-            sentAt: now, bytes: UInt16(clamping: bytes), sequence: sequence, cluster: cluster, state: .inFlight)
+            sentAt: now, bytes: UInt16(clamping: bytes), sequence: sequence, origin: origin, cluster: cluster,
+            state: .inFlight)
         bytesInFlight &+= bytes
         newest = sequence
+        if firstUntold == nil { firstUntold = sequence }
         lastSentAt = now
     }
 
@@ -71,6 +79,18 @@ package struct SendHistory: ~Copyable {
         guard let newest else { return 0 }
         let distance = Int(Int16(bitPattern: newest &- sequence))
         return distance >= 0 && distance <= mask ? distance + 1 : 0
+    }
+
+    /// Feedback tells of packets from `first` on, up to before `end`. Those before that nobody told of are not under way any
+    /// more.
+    package mutating func told(from first: UInt16, to end: UInt16) {
+        guard var untold = firstUntold else { return }
+        while Int16(bitPattern: first &- untold) > 0 {
+            if let packet = find(untold), packet.pointee.state == .inFlight { settle(packet, as: .unheard) }
+            untold &+= 1
+        }
+        if Int16(bitPattern: end &- untold) > 0 { untold = end }
+        firstUntold = untold
     }
 
     package mutating func settle(

@@ -3,6 +3,9 @@
 extension Forwarder {
     package mutating func setView(_ view: ViewDemand, of streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.isVideo else { return }
+        if view.asksForMore(than: stream.pointee.view) {
+            peers.find(stream.pointee.peer)?.pointee.allocator.welcome(streamID)
+        }
         stream.pointee.view = view
         updateUseful(streamID, now: now)
         if tracks.contains(stream.pointee.track) { updatePublisher(stream.pointee.track, now: now) }
@@ -26,12 +29,7 @@ extension Forwarder {
     mutating func updateUseful(_ streamID: Int32, now: UInt64) {
         let stream = streams[streamID]
         guard let track = tracks.find(stream.pointee.track) else { return }
-        var sizes = LayerSizes(count: track.pointee.layerCount)
-        for id in track.pointee.encodings {
-            let encoding = encodings[id]
-            sizes.set(
-                Int(encoding.pointee.index), width: Int(encoding.pointee.width), height: Int(encoding.pointee.height))
-        }
+        let sizes = sizes(of: track)
         var useful = UsefulLayer(stream.pointee.view, sizes, keepsResolution: track.pointee.role.keepsResolution)
         var demand = StreamDemand()
         demand.isShown = !useful.target.isPaused
@@ -44,7 +42,18 @@ extension Forwarder {
         allot(stream.pointee.peer, now: now)
     }
 
-    private mutating func updatePublisher(_ id: Int32, now: UInt64) {
+    private func sizes(of track: UnsafeMutablePointer<MediaTrack>) -> LayerSizes {
+        var sizes = LayerSizes(count: track.pointee.layerCount)
+        for id in track.pointee.encodings {
+            let encoding = encodings[id]
+            let index =
+                track.pointee.layerCount > 0 ? Int(encoding.pointee.index) : encoding.pointee.layerRates.highestSpatial
+            sizes.set(index, width: Int(encoding.pointee.width), height: Int(encoding.pointee.height))
+        }
+        return sizes
+    }
+
+    mutating func updatePublisher(_ id: Int32, now: UInt64) {
         let track = tracks[id]
         let layers = max(1, track.pointee.layerCount)
         var wanted = track.pointee.recorderTrack != 0 ? layers : min(layers, track.pointee.relayWanted)
@@ -55,7 +64,19 @@ extension Forwarder {
         }
         // Patience is the affair of the worker that the publisher is on.
         let patience = track.pointee.isRelayed ? 0 : PublisherDemand.patience
+        let before = track.pointee.publisherDemand.told
         guard track.pointee.publisherDemand.update(wanted: wanted, now: now, patience: patience) else { return }
         notices.append(.wantedLayers(track: id, count: wanted))
+        guard wanted > before else { return }
+        // What the publisher had been told not to send comes back with a key frame, and not when it pleases.
+        for encodingID in track.pointee.encodings {
+            let encoding = encodings[encodingID]
+            guard encoding.pointee.index >= before, encoding.pointee.index < wanted,
+                !encoding.pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now)
+            else { continue }
+            encoding.pointee.keyFrameRequester.sourceReturned()
+            encoding.pointee.keyFrameRequester.request(now: now)
+            wakeFastTick(now: now)
+        }
     }
 }

@@ -6,6 +6,15 @@ package enum ViewDemand: Sendable, Equatable {
     case hidden
     /// In physical pixels.
     case shown(width: Int, height: Int)
+
+    func asksForMore(than former: ViewDemand) -> Bool {
+        switch (self, former) {
+        case (.hidden, _), (.unknown, .unknown): false
+        case (.unknown, _), (.shown, .hidden), (.shown, .unknown): true
+        case (.shown(let width, let height), .shown(let formerWidth, let formerHeight)):
+            width > formerWidth || height > formerHeight
+        }
+    }
 }
 
 /// The pictures of a simulcast as far as their sizes are known, by the place of their rid in the offer.

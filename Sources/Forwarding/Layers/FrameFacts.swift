@@ -45,36 +45,6 @@ package struct PacketLayers: Sendable {
     package init() {}
 }
 
-/// Numbers of a few bits on a line that does not wrap.
-package struct FrameUnwrapper: Sendable {
-    private var highest: UInt32?
-    /// Added to what the number itself says, since a sender began anew.
-    private var shift: UInt32 = 0
-
-    package init() {}
-
-    /// - Parameter isBeginning: the number is that of a key frame that was sent after everything that has come. When it
-    ///   is no step forward, the sender has begun to count anew, and the line goes on from here.
-    package mutating func position(of number: UInt16, bits: UInt32, isBeginning: Bool = false) -> UInt32 {
-        guard let highest else {
-            let first = UInt32(1) << 24 | UInt32(number)
-            self.highest = first
-            return first
-        }
-        let mask = (UInt32(1) << bits) &- 1
-        var difference = Int32(bitPattern: (UInt32(number) &- (highest &- shift)) & mask)
-        if difference > Int32(bitPattern: mask >> 1) { difference &-= Int32(bitPattern: mask &+ 1) }
-        if isBeginning, difference <= 0 {
-            shift = highest &+ 1 &- UInt32(number)
-            self.highest = highest &+ 1
-            return highest &+ 1
-        }
-        let position = highest &+ UInt32(bitPattern: difference)
-        if difference > 0 { self.highest = position }
-        return position
-    }
-}
-
 /// The structure of one encoding and its last frames, as descriptors told them.
 package struct DescribedFrames: ~Copyable {
     package static let span = 1024
@@ -94,6 +64,7 @@ package struct DescribedFrames: ~Copyable {
     package private(set) var generation: UInt8 = 0
     private var structureFrame: UInt32 = 0
     package private(set) var activeDecodeTargets: UInt32 = 0
+    private var activeFrame: UInt32 = 0
 
     package init() {
         structurePlace = .allocate(capacity: 1)
@@ -117,17 +88,16 @@ package struct DescribedFrames: ~Copyable {
 
     /// Reads a packet's descriptor; `layers` says afterwards which frame it belongs to.
     ///
-    /// - Parameter isNewest: the packet was sent after everything that has come
+    /// - Parameter sequence: the packet's, on its line
     package mutating func note(
-        _ element: UnsafeRawBufferPointer, isNewest: Bool, into layers: inout PacketLayers
+        _ element: UnsafeRawBufferPointer, sequence: UInt32, into layers: inout PacketLayers
     ) {
         guard let head = DependencyDescriptor(element) else { return }
         layers.flags.insert(.hasDescriptor)
         layers.frameNumber = head.frameNumber
         layers.maskPosition = 24
         guard structurePlace.pointee.isKnown || head.hasTemplateStructure else { return }
-        let isBeginning = head.hasTemplateStructure && head.startsFrame && isNewest
-        let position = unwrapper.position(of: head.frameNumber, bits: 16, isBeginning: isBeginning)
+        let position = unwrapper.position(of: head.frameNumber, bits: 16, sequence: sequence)
         layers.frameNumber = UInt16(truncatingIfNeeded: position)
         // A structure that was sent again, or that came late, is not a new one.
         let isRepeated = head.hasTemplateStructure && find(position)?.pointee.generation == generation
@@ -135,7 +105,11 @@ package struct DescribedFrames: ~Copyable {
         layers.maskPosition = read.maskPosition
         layers.maskLength = read.maskLength
         layers.decodeTargets = UInt8(truncatingIfNeeded: structurePlace.pointee.decodeTargetCount)
-        if let active = read.activeDecodeTargets { activeDecodeTargets = active }
+        // What a repaired packet says may have been said otherwise since.
+        if let active = read.activeDecodeTargets, Int32(bitPattern: position &- activeFrame) >= 0 {
+            activeDecodeTargets = active
+            activeFrame = position
+        }
         layers.frame = position
         layers.spatial = read.frame.spatial
         layers.temporal = read.frame.temporal

@@ -127,12 +127,11 @@ extension Forwarder {
     ) -> Bool {
         let stream = streams[streamID]
         let encoding = encodings[encodingID]
-        guard let start = encoding.pointee.history.find(first), let end = encoding.pointee.history.find(last) else {
-            return false
-        }
+        guard let start = encoding.pointee.history.find(first) else { return false }
         stream.pointee.rewriter.switchSource(
-            at: start.pointee, newest: end.pointee.timestamp, now: now, clockRate: encoding.pointee.clockRate,
-            preferred: timestamp(of: start.pointee, encodingID, for: stream))
+            at: start.pointee, newest: encoding.pointee.newestTimestamp, arrival: encoding.pointee.newestAt,
+            clockRate: encoding.pointee.clockRate,
+            preferred: timestamp(of: start.pointee, encodingID, for: stream), catchingUpAt: now)
         stream.pointee.current = encodingID
         stream.pointee.previous = encodingID
         stream.pointee.currentStamp = encoding.pointee.stamp

@@ -7,8 +7,6 @@ package struct LayerIngest: ~Copyable {
 
     private var frames: UnsafeMutablePointer<DescribedFrames>?
     private var pictures = FrameUnwrapper()
-    /// The highest sequence number so far.
-    private var newest: UInt32?
     /// H.264: parameter sets come in band, so that an IDR slice alone is no beginning.
     private var sendsParameterSets = false
     /// Key frames that came without them, and when the last did.
@@ -35,27 +33,25 @@ package struct LayerIngest: ~Copyable {
             return 0
         }
         var length = payload.count
-        let isNewest = newest.map { Int32(bitPattern: entry.sequence &- $0) > 0 } ?? true
-        if isNewest { newest = entry.sequence }
         switch entry.codec {
         case .vp8:
             guard let head = VP8Descriptor(payload),
                 let written = PictureNumbers.copy(payload, head, to: target, entry: &entry)
             else { return nil }
             length = written
-            note(head, isNewest: isNewest, &entry)
+            note(head, &entry)
         case .vp9:
             guard let head = VP9Descriptor(payload),
                 let written = PictureNumbers.copy(payload, head, to: target, entry: &entry)
             else { return nil }
             length = written
-            note(head, isNewest: isNewest, &entry)
+            note(head, &entry)
         case .h264, .av1, .unknown, .opus, .otherAudio, .otherVideo:
             guard target.count >= length else { return nil }
             destination.copyMemory(from: source, byteCount: length)
             if startsKeyFrame(payload, entry.codec, timestamp: entry.timestamp) { entry.flags.insert(.startsKeyFrame) }
         }
-        if descriptor.count >= 3, entry.codec.isVideo { note(descriptor, isNewest: isNewest, &entry) }
+        if descriptor.count >= 3, entry.codec.isVideo { note(descriptor, &entry) }
         return length
     }
 
@@ -79,25 +75,23 @@ package struct LayerIngest: ~Copyable {
         }
     }
 
-    private mutating func note(_ head: VP8Descriptor, isNewest: Bool, _ entry: inout HistoryEntry) {
+    private mutating func note(_ head: VP8Descriptor, _ entry: inout HistoryEntry) {
         if head.isKeyFrameStart {
             entry.flags.insert(.startsKeyFrame)
             entry.layers.flags.insert(.isKeyPicture)
         }
         guard let picture = head.pictureID else { return }
-        place(
-            picture, isLong: head.pictureIDIsLong, isBeginning: head.isKeyFrameStart && isNewest, &entry)
+        place(picture, isLong: head.pictureIDIsLong, &entry)
         guard let temporal = head.temporalLayer else { return }
         entry.layers.scheme = .vp8
         entry.layers.temporal = temporal
         if head.isLayerSync { entry.layers.flags.insert(.isSwitchingPoint) }
     }
 
-    private mutating func note(_ head: VP9Descriptor, isNewest: Bool, _ entry: inout HistoryEntry) {
+    private mutating func note(_ head: VP9Descriptor, _ entry: inout HistoryEntry) {
         if head.isKeyFrameStart { entry.flags.insert(.startsKeyFrame) }
         guard let picture = head.pictureID else { return }
-        place(
-            picture, isLong: head.pictureIDIsLong, isBeginning: head.isKeyFrameStart && isNewest, &entry)
+        place(picture, isLong: head.pictureIDIsLong, &entry)
         guard head.hasLayerIndices else { return }
         entry.layers.scheme = .vp9
         entry.layers.spatial = head.spatialLayer
@@ -110,14 +104,12 @@ package struct LayerIngest: ~Copyable {
         if head.isFlexible { entry.layers.flags.insert(.isFlexible) }
     }
 
-    private mutating func place(_ picture: UInt16, isLong: Bool, isBeginning: Bool, _ entry: inout HistoryEntry) {
-        entry.layers.frame = pictures.position(of: picture, bits: isLong ? 15 : 7, isBeginning: isBeginning)
+    private mutating func place(_ picture: UInt16, isLong: Bool, _ entry: inout HistoryEntry) {
+        entry.layers.frame = pictures.position(of: picture, bits: isLong ? 15 : 7, sequence: entry.sequence)
         entry.pictureID = UInt16(truncatingIfNeeded: entry.layers.frame & 0x7FFF)
     }
 
-    private mutating func note(
-        _ descriptor: UnsafeRawBufferPointer, isNewest: Bool, _ entry: inout HistoryEntry
-    ) {
+    private mutating func note(_ descriptor: UnsafeRawBufferPointer, _ entry: inout HistoryEntry) {
         let place: UnsafeMutablePointer<DescribedFrames>
         if let frames {
             place = frames
@@ -128,7 +120,7 @@ package struct LayerIngest: ~Copyable {
             frames = place
         }
         var layers = entry.layers
-        place.pointee.note(descriptor, isNewest: isNewest, into: &layers)
+        place.pointee.note(descriptor, sequence: entry.sequence, into: &layers)
         guard entry.layers.scheme == .none, !entry.flags.contains(.hasPictureID) else {
             // The payload says it itself; the descriptor is only renumbered.
             entry.layers.flags.formUnion(layers.flags.intersection(.hasDescriptor))

@@ -45,6 +45,7 @@ extension Forwarder {
         guard !wanted.isPaused else {
             stream.pointee.current = -1
             stream.pointee.target = -1
+            stream.pointee.shown = nil
             return
         }
         let isSimulcast = track.pointee.encodings.contains { !encodings[$0].pointee.rid.isEmpty }
@@ -63,11 +64,11 @@ extension Forwarder {
     ) -> Int32 {
         guard wanted.spatial < LayerTarget.highest.spatial else { return track.pointee.best }
         let exact = track.pointee.encodings.first { encodings[$0].pointee.index == wanted.spatial }
-        if let exact, canCarry(exact, stream, now: now) { return exact }
+        if let exact, canCarry(exact, stream, track, now: now) { return exact }
         let limit = exact.map { size($0) } ?? (0, Int(wanted.spatial))
         var below: Int32 = -1
         var above: Int32 = -1
-        for id in track.pointee.encodings where id != exact && canCarry(id, stream, now: now) {
+        for id in track.pointee.encodings where id != exact && canCarry(id, stream, track, now: now) {
             if isSmaller(size(id), limit) {
                 if below < 0 || isSmaller(size(below), size(id)) { below = id }
             } else if above < 0 || isSmaller(size(id), size(above)) {
@@ -81,11 +82,16 @@ extension Forwarder {
     }
 
     /// A layer that has just come back is not trusted at once, unless there is nothing else.
-    private func canCarry(_ id: Int32, _ stream: UnsafeMutablePointer<ReceiverStream>, now: UInt64) -> Bool {
+    private func canCarry(
+        _ id: Int32, _ stream: UnsafeMutablePointer<ReceiverStream>, _ track: UnsafeMutablePointer<MediaTrack>,
+        now: UInt64
+    ) -> Bool {
         let encoding = encodings[id]
-        guard encoding.pointee.isFlowing(now: now) else { return false }
+        let newest = track.pointee.lastPacketAt
+        guard encoding.pointee.isFlowing(newest: newest, now: now) else { return false }
         if id == stream.pointee.target || id == stream.pointee.current { return true }
-        let hasOther = encodings.find(stream.pointee.target)?.pointee.isFlowing(now: now) ?? false
+        let hasOther =
+            encodings.find(stream.pointee.target)?.pointee.isFlowing(newest: newest, now: now) ?? false
         return !hasOther || now &- (encoding.pointee.flowingSince ?? now) >= LayerSelection.steady
     }
 

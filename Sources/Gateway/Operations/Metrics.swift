@@ -65,6 +65,7 @@ package struct MetricsText: Sendable {
         counter("media_key_frame_requests_sent_total", "Key frames asked of senders.", media.keyFrameRequestsSent)
         counter(
             "media_key_frame_requests_received_total", "Key frames asked by receivers.", media.keyFrameRequestsReceived)
+        counter("media_queue_drops_total", "Packets given up because they had waited too long.", media.queueDrops)
         counter(
             "recorder_bytes_dropped_total", "Bytes the recorder's rings had no room for.", media.recorderBytesDropped)
         add(

@@ -20,7 +20,13 @@ extension MediaWorker {
         else { return nil }
         var explained = RoomExplanation.Stream(
             mid: section.mid, kind: section.kind, participant: owner.peer, stream: owner.stream, role: published.role,
-            layer: layer(stream.pointee.current), wanted: layer(stream.pointee.target), shown: nil, why: "")
+            layer: layer(
+                stream.pointee.current, spatial: stream.pointee.layers.spatial, temporal: stream.pointee.layers.temporal
+            ),
+            wanted: layer(
+                stream.pointee.target, spatial: stream.pointee.layers.wantedSpatial,
+                temporal: stream.pointee.layers.wantedTemporal),
+            shown: nil, why: "")
         if case .shown(let width, let height) = stream.pointee.view {
             explained.shown = RoomExplanation.Size(width: width, height: height)
         }
@@ -28,13 +34,21 @@ extension MediaWorker {
         return explained
     }
 
-    private func layer(_ id: Int32) -> RoomExplanation.Layer? {
+    private func layer(_ id: Int32, spatial: UInt8, temporal: UInt8) -> RoomExplanation.Layer? {
         guard let encoding = core.forwarder.encodings.find(id) else { return nil }
         let rid = encoding.pointee.rid
+        let (highestSpatial, highestTemporal) = (
+            encoding.pointee.layerRates.highestSpatial, encoding.pointee.layerRates.highestTemporal
+        )
+        let reached = min(Int(spatial), highestSpatial)
+        // Spatial layers of one encoding halve both sides from one to the next.
+        let halvings = highestSpatial - reached
         return RoomExplanation.Layer(
             rid: rid.isEmpty ? nil : String(decoding: rid, as: UTF8.self),
-            width: encoding.pointee.width > 0 ? Int(encoding.pointee.width) : nil,
-            height: encoding.pointee.height > 0 ? Int(encoding.pointee.height) : nil)
+            width: encoding.pointee.width > 0 ? Int(encoding.pointee.width) >> halvings : nil,
+            height: encoding.pointee.height > 0 ? Int(encoding.pointee.height) >> halvings : nil,
+            spatial: highestSpatial > 0 ? reached : nil,
+            temporal: highestTemporal > 0 ? min(Int(temporal), highestTemporal) : nil)
     }
 
     private func reason(

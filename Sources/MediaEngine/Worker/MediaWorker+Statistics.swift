@@ -54,7 +54,7 @@ extension MediaWorker {
             let rid = encoding.pointee.rid
             return RoomStatistics.Layer(
                 rid: rid.isEmpty ? nil : String(decoding: rid, as: UTF8.self), ssrc: encoding.pointee.ssrc ?? 0,
-                flowing: encoding.pointee.isFlowing(now: now),
+                flowing: encoding.pointee.isFlowing(newest: track.pointee.lastPacketAt, now: now),
                 width: encoding.pointee.width > 0 ? Int(encoding.pointee.width) : nil,
                 height: encoding.pointee.height > 0 ? Int(encoding.pointee.height) : nil,
                 bitsPerSecond: encoding.pointee.statistics.bitsPerSecond, packets: encoding.pointee.statistics.packets,
@@ -106,6 +106,7 @@ extension MediaWorker {
         result.nacksReceived = counters.nacksReceived
         result.keyFrameRequestsSent = counters.keyFrameRequestsSent
         result.keyFrameRequestsReceived = counters.keyFrameRequestsReceived
+        result.queueDrops = counters.queueDrops
         result.recorderBytesDropped = core.recorderDrops
         for reason in RefusedDatagram.allCases where core.refused[reason.rawValue] > 0 {
             result.refused[reason.name] = core.refused[reason.rawValue]

@@ -133,7 +133,7 @@ extension MediaWorker {
         }
         let before = track.pointee.relayMask
         core.relay.relayedTracks += (mask == 0 ? 0 : 1) - (before == 0 ? 0 : 1)
-        core.forwarder.setRelayed(id, mask: mask, wanted: wanted.values.max() ?? 0)
+        core.forwarder.setRelayed(id, mask: mask, wanted: wanted.values.max() ?? 0, now: loop.now)
     }
 
     /// Before the track goes.

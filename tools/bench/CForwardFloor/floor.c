@@ -63,6 +63,8 @@ struct publisher {
 struct floor_server {
     int descriptor;
     floor_crypto crypto;
+    floor_profile profile;
+    int tag_bytes;
     atomic_int is_stopping;
     floor_counters counters;
 
@@ -106,10 +108,12 @@ static struct sockaddr_in loopback(uint16_t port) {
     return address;
 }
 
-floor_server *floor_create(floor_crypto crypto) {
+floor_server *floor_create(floor_crypto crypto, floor_profile profile) {
     floor_server *server = calloc(1, sizeof *server);
     if (!server) return NULL;
     server->crypto = crypto;
+    server->profile = profile;
+    server->tag_bytes = floor_tag_bytes(profile);
     server->slab = aligned_alloc(64, BATCH * SLAB_BYTES);
     server->out = aligned_alloc(64, OUT_BYTES);
     server->descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -167,7 +171,7 @@ int floor_add_publisher(floor_server *server, uint16_t port, uint32_t ssrc, floo
     struct sockaddr_in address = loopback(port);
     publisher->address = address_key(&address);
     publisher->ssrc = ssrc;
-    publisher->srtp = floor_srtp_create(server->crypto, FLOOR_RECEIVES, key);
+    publisher->srtp = floor_srtp_create(server->crypto, server->profile, FLOOR_RECEIVES, key);
     if (!publisher->srtp) {
         free(publisher);
         return -1;
@@ -187,7 +191,7 @@ int floor_add_receiver(floor_server *server, int publisher, uint16_t port, uint3
     receiver->ssrc = ssrc;
     receiver->sequence_offset = (uint16_t)(ssrc * 7);
     receiver->timestamp_offset = ssrc * 13;
-    receiver->srtp = floor_srtp_create(server->crypto, FLOOR_SENDS, key);
+    receiver->srtp = floor_srtp_create(server->crypto, server->profile, FLOOR_SENDS, key);
     if (!receiver->srtp) return -1;
     struct publisher *owner = server->publishers[publisher];
     owner->receivers[owner->receiver_count++] = server->receiver_count;
@@ -257,7 +261,7 @@ static void forward(floor_server *server, struct publisher *publisher) {
         int segment = 0, count = 0, bytes = 0;
         for (int i = 0; i < publisher->packet_count; i++) {
             const struct packet *packet = &publisher->packets[i];
-            int length = packet->length + FLOOR_TAG_BYTES;
+            int length = packet->length + server->tag_bytes;
             int opens = count == 0 || length > segment || count == SEGMENTS || bytes + length > GROUP_BYTES;
             if (opens) {
                 if (server->out_count == SENDS || server->out_used + SLAB_BYTES > OUT_BYTES) flush(server);

@@ -13,6 +13,8 @@ struct LapResult: Sendable {
     var serverCPU: UInt64 = 0
     var loadCPU: UInt64 = 0
     var duration: UInt64 = 0
+    /// How often the server's thread was woken.
+    var wakeUps: UInt64 = 0
 }
 
 enum LapMode: String, Sendable, CaseIterable {
@@ -73,12 +75,14 @@ final class Course: @unchecked Sendable {
         let start = MonotonicClock.now()
         let server = floor_thread_cpu_nanoseconds(serverThread)
         let load = clinux_thread_cpu_nanoseconds()
+        let wakeUps = Threads.wakeUps(serverThread)
         switch mode {
         case .paced: runPaced(nanoseconds: UInt64(seconds * 1e9))
         case .burst: runBursts(packets: packets)
         }
         result.serverCPU = floor_thread_cpu_nanoseconds(serverThread) - server
         result.loadCPU = clinux_thread_cpu_nanoseconds() - load
+        result.wakeUps = Threads.wakeUps(serverThread) &- wakeUps
         result.duration = MonotonicClock.now() - start
         return result
     }

@@ -33,8 +33,8 @@ class LoadClient {
 final class FloorClient: LoadClient {
     private let srtp: OpaquePointer
 
-    init(server: SocketAddress, crypto: floor_crypto, sends: Bool, key: floor_key) throws {
-        guard let srtp = floor_srtp_create(crypto, sends ? FLOOR_SENDS : FLOOR_RECEIVES, key) else {
+    init(server: SocketAddress, crypto: floor_crypto, profile: Profile, sends: Bool, key: floor_key) throws {
+        guard let srtp = floor_srtp_create(crypto, profile.ofFloor, sends ? FLOOR_SENDS : FLOOR_RECEIVES, key) else {
             throw BenchError("SRTP refused the key")
         }
         self.srtp = srtp

@@ -6,7 +6,7 @@ enum MediaShape {
     static let midExtension: UInt8 = 4
     static let transportExtension = UInt8(FLOOR_TRANSPORT_CC_ID)
     static let packetBytes = 1200
-    static let tagBytes = 16
+    static let tagBytes = Int(FLOOR_LARGEST_TAG_BYTES)
     /// Fixed header, extension header, and two words of extensions: mid and the transport-wide sequence number.
     static let headerBytes = 24
     static let payloadBytes = packetBytes - headerBytes

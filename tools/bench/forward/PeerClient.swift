@@ -18,7 +18,7 @@ final class PeerClient: LoadClient {
 
     /// Negotiates and shakes hands. Blocks the calling thread for the few milliseconds the handshake takes.
     static func join(
-        _ engine: MediaEngine, room: String, peer: String, role: Role, certificate: DTLSCertificate
+        _ engine: MediaEngine, room: String, peer: String, role: Role, certificate: DTLSCertificate, profile: Profile
     ) async throws -> PeerClient {
         let local = ICECredentials(ufrag: "b\(peer)", password: "benchbenchbenchbenchbench")
         let offer = PeerOffer(
@@ -26,14 +26,16 @@ final class PeerClient: LoadClient {
             subscription: .everything)
         let answer = try await engine.negotiate(room: room, peer: peer, offer: offer)
         let client = try PeerClient(
-            answer: answer.sdp, local: local, certificate: certificate,
+            answer: answer.sdp, local: local, certificate: certificate, profile: profile,
             server: .loopback4(port: engine.udpPort))
         try client.connect()
         if case .publisher(let ssrc) = role { client.slot = client.transport.addSendStream(ssrc: ssrc) }
         return client
     }
 
-    private init(answer: String, local: ICECredentials, certificate: DTLSCertificate, server: SocketAddress) throws {
+    private init(
+        answer: String, local: ICECredentials, certificate: DTLSCertificate, profile: Profile, server: SocketAddress
+    ) throws {
         func value(_ attribute: String) throws -> String {
             guard let line = answer.split(whereSeparator: \.isNewline).first(where: { $0.hasPrefix("a=\(attribute):") })
             else { throw BenchError("the answer has no a=\(attribute)") }
@@ -46,8 +48,9 @@ final class PeerClient: LoadClient {
         }
         self.local = local
         remote = ICECredentials(ufrag: try value("ice-ufrag"), password: try value("ice-pwd"))
-        let configuration = PeerTransportConfiguration(
+        var configuration = PeerTransportConfiguration(
             local: local, remote: remote, remoteFingerprint: expected, role: .active, certificate: certificate)
+        configuration.profiles = [profile.ofTransport]
         transport = try PeerTransport(now: MonotonicClock.now(), configuration: configuration)
         try super.init(server: server)
     }

@@ -5,16 +5,14 @@ import Foundation
 struct Lane {
     let mode: LapMode
     let fanOut: Int
-    let floor: Course
-    let engine: Course?
+    let profile: Profile
     private(set) var floorLaps: [LapResult] = []
     private(set) var engineLaps: [LapResult] = []
 
-    init(mode: LapMode, fanOut: Int, floor: Course, engine: Course?) {
+    init(mode: LapMode, fanOut: Int, profile: Profile) {
         self.mode = mode
         self.fanOut = fanOut
-        self.floor = floor
-        self.engine = engine
+        self.profile = profile
     }
 
     mutating func add(_ result: LapResult, isFloor: Bool) {
@@ -35,6 +33,8 @@ struct Figures: Codable {
     var damaged: Int
     /// Thousands of forwarded packets a second that one processor would carry.
     var thousandsPerProcessor: Double
+    /// Of the server's thread, per thousand forwarded packets.
+    var wakeUps: Double
 
     init?(_ laps: [LapResult], fanOut: Int) {
         let usable = laps.filter { $0.received > 0 }
@@ -50,11 +50,13 @@ struct Figures: Codable {
         sampled = laps.reduce(0) { $0 + $1.sampled }
         damaged = laps.reduce(0) { $0 + $1.damaged }
         thousandsPerProcessor = 1000 / median
+        wakeUps = Double(laps.reduce(0) { $0 + $1.wakeUps }) * 1000 / Double(max(forwarded, 1))
     }
 }
 
 struct Report {
     struct Row: Codable {
+        var profile: String
         var mode: String
         var fanOut: Int
         var floor: Figures?
@@ -67,29 +69,36 @@ struct Report {
         var bench = "forward"
         var unit = "microseconds of CPU per forwarded packet"
         var packetBytes = MediaShape.packetBytes
-        var profile = "AEAD_AES_128_GCM"
         var rounds: Int
-        var floorCrypto: String
-        var protectNanoseconds: [String: Double]
+        var crypto: [Crypto]
         var rows: [Row]
     }
 
-    private let crypto: Crypto
     private let rounds: Int
-    private let rows: [Row]
+    private var crypto: [Crypto] = []
+    private var rows: [Row] = []
 
-    init(crypto: Crypto, lanes: [Lane], rounds: Int) {
-        self.crypto = crypto
-        self.rounds = rounds
-        rows = lanes.map { lane in
+    init(rounds: Int) { self.rounds = rounds }
+
+    mutating func add(_ crypto: Crypto) { self.crypto.append(crypto) }
+
+    mutating func add(_ lanes: [Lane]) {
+        rows += lanes.map { lane in
             let floor = Figures(lane.floorLaps, fanOut: lane.fanOut)
             let engine = Figures(lane.engineLaps, fanOut: lane.fanOut)
             let ratio = floor.flatMap { floor in engine.map { $0.median / floor.median } }
-            return Row(mode: lane.mode.rawValue, fanOut: lane.fanOut, floor: floor, consilium: engine, ratio: ratio)
+            return Row(
+                profile: lane.profile.name, mode: lane.mode.rawValue, fanOut: lane.fanOut, floor: floor,
+                consilium: engine, ratio: ratio)
         }
     }
 
-    private var floorCrypto: String { crypto.evpNanoseconds <= crypto.libsrtpNanoseconds ? "EVP" : "libsrtp2" }
+    /// In words, the rows whose ratio is above a limit.
+    func rows(above limit: Double) -> [String] {
+        rows.filter { ($0.ratio ?? 0) > limit }.map { row in
+            "\(row.profile), \(row.mode), fan-out \(row.fanOut): \(format(row.ratio ?? 0))"
+        }
+    }
 
     /// Something arrived that was not what was sent, or nothing arrived where something should.
     var isDamaged: Bool {
@@ -103,38 +112,40 @@ struct Report {
     var json: String {
         get throws {
             let encoder = JSONEncoder()
-            encoder.outputFormatting = .sortedKeys
-            let document = Document(
-                rounds: rounds, floorCrypto: floorCrypto,
-                protectNanoseconds: ["evp": crypto.evpNanoseconds, "libsrtp2": crypto.libsrtpNanoseconds], rows: rows)
-            return String(decoding: try encoder.encode(document), as: UTF8.self)
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+            let document = Document(rounds: rounds, crypto: crypto, rows: rows)
+            return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
         }
     }
 
     var table: String {
         var lines = [
             "CPU per forwarded packet in µs (median of \(rounds) rounds, min–max), \(MediaShape.packetBytes) bytes, "
-                + "AEAD_AES_128_GCM, loopback, GRO and GSO",
-            "encrypting one packet: EVP \(format(crypto.evpNanoseconds / 1000)), "
-                + "libsrtp2 \(format(crypto.libsrtpNanoseconds / 1000)); the floor uses \(floorCrypto)",
-            "",
-            row(["mode", "fan-out", "C floor", "Consilium", "ratio", "load's own", "lost", "checked"]),
+                + "loopback, GRO and GSO"
         ]
-        for entry in rows {
-            lines.append(
-                row([
-                    entry.mode, String(entry.fanOut), entry.floor.map(cost) ?? "–", entry.consilium.map(cost) ?? "–",
-                    entry.ratio.map(format) ?? "–",
-                    [entry.floor, entry.consilium].map { $0.map { format($0.load) } ?? "–" }.joined(separator: " / "),
-                    [entry.floor, entry.consilium].map { $0.map { String($0.missing) } ?? "–" }.joined(
-                        separator: " / "),
-                    [entry.floor, entry.consilium].map { figures in
-                        figures.map { $0.damaged == 0 ? "\($0.sampled) ok" : "\($0.damaged) of \($0.sampled) BAD" }
-                            ?? "–"
-                    }.joined(separator: " / "),
-                ]))
+        for crypto in crypto {
+            lines += [
+                "",
+                "\(crypto.profile.name): encrypting a packet takes EVP \(format(crypto.evpNanoseconds / 1000)), "
+                    + "libsrtp2 \(format(crypto.libsrtpNanoseconds / 1000)), "
+                    + "ipsec-mb \(format(crypto.ipsecMBNanoseconds / 1000)) µs; the floor uses \(crypto.floorUses)",
+                row(["mode", "fan-out", "C floor", "Consilium", "ratio", "load's own", "wake-ups", "lost", "checked"]),
+            ]
+            lines += rows.filter { $0.profile == crypto.profile.name }.map(line)
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func line(_ entry: Row) -> String {
+        func both(_ text: (Figures) -> String) -> String {
+            [entry.floor, entry.consilium].map { $0.map(text) ?? "–" }.joined(separator: " / ")
+        }
+        return row([
+            entry.mode, String(entry.fanOut), entry.floor.map(cost) ?? "–", entry.consilium.map(cost) ?? "–",
+            entry.ratio.map(format) ?? "–", both { format($0.load) }, both { String(Int($0.wakeUps.rounded())) },
+            both { String($0.missing) },
+            both { $0.damaged == 0 ? "\($0.sampled) ok" : "\($0.damaged) of \($0.sampled) BAD" },
+        ])
     }
 
     private func cost(_ figures: Figures) -> String {
@@ -149,7 +160,7 @@ struct Report {
     }
 
     private func row(_ cells: [String]) -> String {
-        let widths = [6, 8, 20, 20, 6, 13, 13, 0]
+        let widths = [6, 8, 20, 20, 6, 14, 11, 10, 0]
         return zip(cells, widths).map { cell, width in
             cell + String(repeating: " ", count: max(1, width - cell.count))
         }.joined().trimmingCharacters(in: .whitespaces)

@@ -16,6 +16,13 @@ enum Threads {
         return Set(names.compactMap { Int32($0) })
     }
 
+    /// Voluntary context switches so far.
+    static func wakeUps(_ thread: Int32) -> UInt64 {
+        let status = (try? String(contentsOfFile: "/proc/self/task/\(thread)/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches") }
+        return line?.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0) } ?? 0
+    }
+
     static func pin(_ thread: Int32, to processor: Int32) { _ = floor_pin_thread(thread, processor) }
 }
 
@@ -23,13 +30,17 @@ enum Threads {
 final class FloorServer: @unchecked Sendable {
     private let server: OpaquePointer
     private let crypto: floor_crypto
+    private let profile: Profile
     private let thread = Atomic<Int32>(0)
     private let hasEnded = Atomic<Bool>(false)
 
-    init(crypto: floor_crypto) throws {
-        guard let server = floor_create(crypto) else { throw BenchError("the floor did not open its socket") }
+    init(crypto: floor_crypto, profile: Profile) throws {
+        guard let server = floor_create(crypto, profile.ofFloor) else {
+            throw BenchError("the floor did not open its socket")
+        }
         self.server = server
         self.crypto = crypto
+        self.profile = profile
     }
 
     /// Adds the clients first and starts the thread then: the floor has no locks.
@@ -40,12 +51,12 @@ final class FloorServer: @unchecked Sendable {
         for publisher in 0..<publishers(forFanOut: fanOut) {
             let ssrc = UInt32(1000 + publisher)
             let key = randomKey()
-            let sender = try FloorClient(server: address, crypto: crypto, sends: true, key: key)
+            let sender = try FloorClient(server: address, crypto: crypto, profile: profile, sends: true, key: key)
             let index = floor_add_publisher(server, sender.port, ssrc, key)
             senders.append((sender, ssrc: ssrc))
             for receiver in 0..<fanOut {
                 let key = randomKey()
-                let client = try FloorClient(server: address, crypto: crypto, sends: false, key: key)
+                let client = try FloorClient(server: address, crypto: crypto, profile: profile, sends: false, key: key)
                 let added = floor_add_receiver(
                     server, index, client.port, UInt32(5000 + publisher * 100 + receiver), key)
                 guard added >= 0 else { throw BenchError("the floor takes no more receivers") }
@@ -78,7 +89,7 @@ final class FloorServer: @unchecked Sendable {
     }
 }
 
-/// Consilium's engine, with every course's rooms on its one worker.
+/// Consilium's engine, with a course's rooms on its one worker.
 final class EngineServer {
     let engine: MediaEngine
     private let workerThread: Int32
@@ -109,19 +120,21 @@ final class EngineServer {
         return worker
     }
 
-    func course(fanOut: Int) async throws -> Course {
+    func course(fanOut: Int, profile: Profile) async throws -> Course {
         var senders: [(LoadClient, ssrc: UInt32)] = []
         var receivers: [LoadClient] = []
         for publisher in 0..<publishers(forFanOut: fanOut) {
             let room = "bench-\(fanOut)-\(publisher)"
             let ssrc = UInt32(100_000 + fanOut * 100 + publisher)
             let sender = try await PeerClient.join(
-                engine, room: room, peer: "sender", role: .publisher(ssrc: ssrc), certificate: certificate)
+                engine, room: room, peer: "sender", role: .publisher(ssrc: ssrc), certificate: certificate,
+                profile: profile)
             senders.append((sender, ssrc: ssrc))
             for receiver in 0..<fanOut {
                 receivers.append(
                     try await PeerClient.join(
-                        engine, room: room, peer: "receiver\(receiver)", role: .receiver, certificate: certificate))
+                        engine, room: room, peer: "receiver\(receiver)", role: .receiver, certificate: certificate,
+                        profile: profile))
             }
         }
         return try Course(fanOut: fanOut, publishers: senders, receivers: receivers, serverThread: workerThread)

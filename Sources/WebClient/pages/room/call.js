@@ -4,6 +4,7 @@ import { Connection, RequestError } from "../shared/connection.js";
 import {
     explainDeviceError, openCamera, openMicrophone, openScreen, rememberChoice,
 } from "../shared/devices.js";
+import { readVideoChoice } from "../shared/encodings.js";
 import { Media } from "../shared/media.js";
 import { streamRoleName } from "../shared/words.js";
 import { announce, complain, toast } from "./announce.js";
@@ -37,7 +38,7 @@ export class Call extends EventTarget {
         super();
         this.model = new RoomModel();
         this.connection = new Connection(invitation);
-        this.media = new Media((offer) => this.connection.request("negotiate", offer));
+        this.media = new Media((offer) => this.connection.request("negotiate", offer), readVideoChoice(location.search));
         this.choice = joined.choice;
         this.token = invitation.token;
         /** @type {{ camera: MediaStreamTrack | null, microphone: MediaStreamTrack | null }} */
@@ -112,7 +113,7 @@ export class Call extends EventTarget {
             microphone?.stop();
         }
         if (camera && this.model.may("publish")) {
-            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", simulcast: true }, camera);
+            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", layered: true }, camera);
             this.#watchEnd(camera, cameraStream);
         } else {
             camera?.stop();
@@ -270,7 +271,7 @@ export class Call extends EventTarget {
             await this.media.replace(cameraStream, track);
             await this.#tellMuted(cameraStream, false);
         } else {
-            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", simulcast: true }, track);
+            this.media.publish({ stream: cameraStream, role: "camera", kind: "video", layered: true }, track);
         }
         this.#watchEnd(track, cameraStream);
         announce("Camera on");

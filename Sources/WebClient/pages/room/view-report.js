@@ -18,7 +18,7 @@ export class ViewReport {
     /** @param {RoomView} room */
     constructor(room) {
         this.room = room;
-        document.addEventListener("visibilitychange", this.changed);
+        document.addEventListener("visibilitychange", this.#turned);
         document.addEventListener("enterpictureinpicture", this.changed, true);
         document.addEventListener("leavepictureinpicture", this.changed, true);
         room.call.media.addEventListener("state", this.#again);
@@ -33,6 +33,14 @@ export class ViewReport {
             this.#timer = 0;
             this.#send();
         }, wait);
+    };
+
+    /** The tab went out of sight or came back: who looks at it waits for the pictures. */
+    #turned = () => {
+        window.clearTimeout(this.#timer);
+        this.#timer = 0;
+        this.#sentAt = -Infinity;
+        this.changed();
     };
 
     /** The server may have forgotten what it was told. */
@@ -70,7 +78,7 @@ export class ViewReport {
 
     destroy() {
         window.clearTimeout(this.#timer);
-        document.removeEventListener("visibilitychange", this.changed);
+        document.removeEventListener("visibilitychange", this.#turned);
         document.removeEventListener("enterpictureinpicture", this.changed, true);
         document.removeEventListener("leavepictureinpicture", this.changed, true);
         this.room.call.media.removeEventListener("state", this.#again);

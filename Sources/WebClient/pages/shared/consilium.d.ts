@@ -192,4 +192,11 @@ declare global {
     interface MediaTrackSettings {
         displaySurface?: string;
     }
+    interface RTCRtpTransceiver {
+        getHeaderExtensionsToNegotiate?(): { uri: string; direction: RTCRtpTransceiverDirection }[];
+        setHeaderExtensionsToNegotiate?(extensions: { uri: string; direction: RTCRtpTransceiverDirection }[]): void;
+    }
+    interface RTCRtpEncodingParameters {
+        scalabilityMode?: string;
+    }
 }

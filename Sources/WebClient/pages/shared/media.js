@@ -1,8 +1,11 @@
 // Sound and pictures: one peer connection on which this page always offers, with its own streams and a pool of sections for everybody else's.
 
+import { addClinicalVideo, addLayeredVideo, fitSizes, readDependencies, standardChoice } from "./encodings.js";
+
 /** @typedef {import("./consilium").Section} Section */
 /** @typedef {import("./consilium").StreamDeclaration} StreamDeclaration */
 /** @typedef {import("./consilium").NegotiateReply} NegotiateReply */
+/** @typedef {import("./encodings.js").VideoChoice} VideoChoice */
 
 /**
  * @typedef {object} LocalStream
@@ -14,7 +17,8 @@
  * @property {MediaStreamTrack | null} track
  * @property {MediaStream} media what the page shows of it
  * @property {RTCRtpTransceiver | null} transceiver
- * @property {boolean} simulcast
+ * @property {boolean} layered in several sizes
+ * @property {(rid: string) => boolean} isWanted which of its encodings anybody wants
  */
 
 /**
@@ -27,15 +31,8 @@ const disconnectedPatience = 4_000;
 const restartPatience = 8_000;
 const longestRetry = 8_000;
 
-/** Smallest first, so that a layer is there at once while the estimate still grows. */
-const cameraEncodings = [
-    { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 180_000 },
-    { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 600_000 },
-    { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 2_500_000 },
-];
 /** Resolution is sacred for these; frame rate gives way. */
 const detailed = new Set(["document", "imaging"]);
-const clinicalBitrate = 6_000_000;
 
 /**
  * Events: `change` (streams or state changed), `state` (detail: new state), `failed` (detail: {code, message}; negotiation refused).
@@ -63,10 +60,16 @@ export class Media extends EventTarget {
     /** @type {Section[] | null} sections told while an offer was under way; newer than the answer's */
     #toldMeanwhile = null;
 
-    /** @param {(offer: { sdp: string, streams: StreamDeclaration[] }) => Promise<NegotiateReply>} exchange */
-    constructor(exchange) {
+    #choice;
+
+    /**
+     * @param {(offer: { sdp: string, streams: StreamDeclaration[] }) => Promise<NegotiateReply>} exchange
+     * @param {VideoChoice} [choice] how cameras are encoded
+     */
+    constructor(exchange, choice = standardChoice) {
         super();
         this.#exchange = exchange;
+        this.#choice = choice;
     }
 
     /** Opens the peer connection with whatever is published already. */
@@ -91,14 +94,14 @@ export class Media extends EventTarget {
 
     /**
      * Adds a stream of this participant. A null track declares a stream that is switched off for now.
-     * @param {{ stream: string, role: string, kind: "audio" | "video", label?: string, muted?: boolean, simulcast?: boolean }} description
+     * @param {{ stream: string, role: string, kind: "audio" | "video", label?: string, muted?: boolean, layered?: boolean }} description
      * @param {MediaStreamTrack | null} track
      * @returns {LocalStream}
      */
     publish(description, track) {
-        const { stream, role, kind, label = "", muted = false, simulcast = false } = description;
+        const { stream, role, kind, label = "", muted = false, layered = false } = description;
         /** @type {LocalStream} */
-        const local = { stream, role, kind, label, muted, track, simulcast, media: new MediaStream(), transceiver: null };
+        const local = { stream, role, kind, label, muted, track, layered, media: new MediaStream(), transceiver: null, isWanted: all };
         this.local.set(stream, local);
         this.#prepare(local);
         if (this.peer) {
@@ -135,6 +138,7 @@ export class Media extends EventTarget {
         local.track = track;
         this.#prepare(local);
         await local.transceiver?.sender.replaceTrack(track);
+        if (track) activate(local);
         this.#changed();
     }
 
@@ -190,7 +194,9 @@ export class Media extends EventTarget {
     setWanted(streams) {
         for (const { mid, wanted, rids } of streams) {
             const local = [...this.local.values()].find((candidate) => candidate.transceiver?.mid === mid);
-            if (local?.transceiver) void activate(local.transceiver.sender, (rid) => wanted && (rids.length === 0 || rids.includes(rid)));
+            if (!local) continue;
+            local.isWanted = (rid) => wanted && (rids.length === 0 || rids.includes(rid));
+            activate(local);
         }
     }
 
@@ -246,23 +252,20 @@ export class Media extends EventTarget {
     #attach(local) {
         const peer = this.peer;
         if (!peer) return;
-        const idle = local.simulcast ? undefined : this.#idleSender(local.kind);
+        local.isWanted = all;
+        const idle = local.layered ? undefined : this.#idleSender(local.kind);
         if (idle) {
             idle.direction = "sendonly";
             void idle.sender.replaceTrack(local.track);
-            void activate(idle.sender, () => true);
             local.transceiver = idle;
+            activate(local);
         } else {
-            /** @type {RTCRtpTransceiverInit} */
-            const options = { direction: "sendonly" };
-            if (local.simulcast) options.sendEncodings = cameraEncodings.map((encoding) => ({ ...encoding }));
-            else if (local.kind === "video") options.sendEncodings = [{ maxBitrate: clinicalBitrate }];
-            local.transceiver = peer.addTransceiver(local.track ?? local.kind, options);
+            local.transceiver =
+                local.kind === "audio" ? peer.addTransceiver(local.track ?? "audio", { direction: "sendonly" })
+                : local.layered ? addLayeredVideo(peer, local.track, this.#choice)
+                : addClinicalVideo(peer, local.track);
         }
-        if (local.kind === "video") {
-            preferVP8(local.transceiver);
-            if (detailed.has(local.role)) void keepResolution(local.transceiver.sender);
-        }
+        if (detailed.has(local.role)) void keepResolution(local.transceiver.sender);
     }
 
     /**
@@ -287,7 +290,8 @@ export class Media extends EventTarget {
                 (transceiver) => transceiver.direction === "recvonly" && transceiver.receiver.track.kind === kind,
             ).length;
             for (let count = have; count < this.#wanted[kind]; count += 1) {
-                peer.addTransceiver(kind, { direction: "recvonly" });
+                const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
+                if (kind === "video") readDependencies(transceiver);
                 grew = true;
             }
         }
@@ -439,20 +443,6 @@ export class Media extends EventTarget {
     }
 }
 
-/** @param {RTCRtpTransceiver} transceiver */
-function preferVP8(transceiver) {
-    // The browser checks preferences against what it can receive, also for a section that only sends.
-    const codecs = RTCRtpReceiver.getCapabilities?.("video")?.codecs;
-    if (!codecs || !transceiver.setCodecPreferences) return;
-    const first = codecs.filter((codec) => /\/VP8$/i.test(codec.mimeType));
-    const rest = codecs.filter((codec) => !/\/VP8$/i.test(codec.mimeType));
-    try {
-        transceiver.setCodecPreferences([...first, ...rest]);
-    } catch {
-        // The browser's own order does as well.
-    }
-}
-
 /** @param {RTCRtpSender} sender */
 async function keepResolution(sender) {
     try {
@@ -467,24 +457,38 @@ async function keepResolution(sender) {
 /** @type {WeakMap<RTCRtpSender, Promise<void>>} the last change of a sender's parameters; the next one waits for it */
 const changes = new WeakMap();
 
+const all = () => true;
+
+/**
+ * Brings the encodings in line with the camera's size and with what is wanted.
+ * @param {LocalStream} local
+ */
+function activate({ transceiver, track, isWanted }) {
+    if (!transceiver || transceiver.sender.track?.kind === "audio") return;
+    void change(transceiver.sender, (encodings) => {
+        for (const encoding of encodings) encoding.active = true;
+        fitSizes(encodings, track);
+        for (const encoding of encodings) encoding.active &&= isWanted(encoding.rid ?? "");
+    });
+}
+
 /**
  * @param {RTCRtpSender} sender
- * @param {(rid: string) => boolean} isActive
+ * @param {(encodings: RTCRtpEncodingParameters[]) => void} apply
  */
-function activate(sender, isActive) {
-    const change = (changes.get(sender) ?? Promise.resolve()).then(async () => {
+function change(sender, apply) {
+    const changed = (changes.get(sender) ?? Promise.resolve()).then(async () => {
         // Somebody else may change the parameters between reading and writing them: then it is tried once more.
         for (let attempt = 0; attempt < 2; attempt += 1) {
             const parameters = sender.getParameters();
-            for (const encoding of parameters.encodings) encoding.active = isActive(encoding.rid ?? "");
+            apply(parameters.encodings);
             try {
                 await sender.setParameters(parameters);
                 return;
             } catch (error) {
-                if (attempt > 0) console.warn("the browser does not switch layers", error);
+                if (attempt > 0) console.warn("the browser does not change how it encodes", error);
             }
         }
     });
-    changes.set(sender, change);
-    return change;
+    changes.set(sender, changed);
 }

@@ -1,15 +1,50 @@
 // A sender with layers, the real estimator, pacer and allocator, a bottleneck, and receivers that give feedback: all in
 // virtual time. Packets are numbers; nothing is encoded.
+import Forwarding
 import NetworkSimulator
 import WireFormats
-
-@testable import Forwarding
 
 struct PacketTag {
     var viewer: Int
     var sequence: UInt16
     var bytes: Int
     var isAudio = false
+}
+
+/// Delivered bytes and waiting between two moments.
+struct MeasuringWindow {
+    private(set) var start = UInt64.max
+    private(set) var end = UInt64.max
+    private(set) var longestQueueing: UInt64 = 0
+    private(set) var longestAudioQueueing: UInt64 = 0
+    private(set) var bytes: [Int] = []
+
+    mutating func open(from first: Double, to last: Double) {
+        start = BandwidthWorld.begin + .seconds(first)
+        end = BandwidthWorld.begin + .seconds(last)
+    }
+
+    mutating func addViewer() { bytes.append(0) }
+
+    mutating func note(_ delivery: Delivery<PacketTag>, delay: UInt64) {
+        if delivery.arrival >= start, delivery.arrival < end { bytes[delivery.payload.viewer] += delivery.bytes + 28 }
+        guard delivery.sent >= start, delivery.sent < end else { return }
+        let least = delivery.sent + delay
+        let queueing = delivery.arrival > least ? delivery.arrival - least : 0
+        longestQueueing = max(longestQueueing, queueing)
+        if delivery.payload.isAudio { longestAudioQueueing = max(longestAudioQueueing, queueing) }
+    }
+
+    /// With everything around the packets.
+    var bitsPerSecond: Double { Double(bytes.reduce(0, +)) * 8e9 / Double(max(1, end &- start)) }
+
+    /// Jain's index of what the viewers got.
+    var fairness: Double {
+        let rates = bytes.map(Double.init)
+        let sum = rates.reduce(0, +)
+        let squares = rates.reduce(0) { $0 + $1 * $1 }
+        return squares == 0 ? 0 : sum * sum / (Double(rates.count) * squares)
+    }
 }
 
 /// A publisher's stream as one viewer is to get it.
@@ -21,6 +56,12 @@ struct SimulatedStream {
     var pending: (rung: Int, at: UInt64)?
     var nextFrame: UInt64 = 0
     var switches: [UInt64] = []
+
+    static let meeting: [SimulatedStream] = [
+        .simulcast(.surgicalField, [0.3, 0.8, 1.5]), .simulcast(.document, [0.4, 1.2, 2.5]),
+        .simulcast(.camera, [0.15, 0.4, 1.2]), .simulcast(.camera, [0.15, 0.4, 1.2]),
+        .simulcast(.camera, [0.15, 0.4, 1.2]), .simulcast(.camera, [0.15, 0.4, 1.2]),
+    ]
 
     static func simulcast(_ role: StreamRole, _ megabits: [Double]) -> SimulatedStream {
         SimulatedStream(
@@ -70,6 +111,8 @@ final class BandwidthWorld {
     static let begin: UInt64 = 1_000_000_000
     static let payload = 1150
     static let audioBytes = 110
+    /// Seconds of what an elastic sender hands over ahead.
+    static let largestBacklog = 0.05
     static let audioRate = 60_000.0
     static let keyFrameDelay: UInt64 = 120_000_000
 
@@ -78,15 +121,13 @@ final class BandwidthWorld {
     var up: SimulatedLink<(viewer: Int, message: [UInt8])>
     var viewers: [SimulatedViewer] = []
     var random: SeededRandom
+    /// Called whenever a sender has looked at its estimate.
+    var trace: ((BandwidthWorld, SimulatedViewer) -> Void)?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1500, alignment: 16)
 
-    // Measured of packets sent in the window.
-    var windowStart = UInt64.max
-    var windowEnd = UInt64.max
-    var longestQueueing: UInt64 = 0
-    var longestAudioQueueing: UInt64 = 0
-    var windowBytes: [Int] = []
-    private(set) var sentTotal = 0
+    /// For the use of the path and for its queue.
+    var use = MeasuringWindow()
+    var queue = MeasuringWindow()
 
     init(_ profile: NetworkProfile, seed: UInt64) {
         random = SeededRandom(seed: seed)
@@ -100,15 +141,8 @@ final class BandwidthWorld {
         viewers.append(
             SimulatedViewer(
                 index: viewers.count, streams: streams, startsAt: now + .seconds(seconds)))
-        windowBytes.append(0)
-    }
-
-    func openWindow(at start: Double, until end: Double) {
-        windowStart = BandwidthWorld.begin + .seconds(start)
-        windowEnd = BandwidthWorld.begin + .seconds(end)
-        longestQueueing = 0
-        longestAudioQueueing = 0
-        for index in windowBytes.indices { windowBytes[index] = 0 }
+        use.addViewer()
+        queue.addViewer()
     }
 
     /// In steps of a millisecond, which is what a loop with timers comes to.
@@ -131,13 +165,8 @@ final class BandwidthWorld {
         let tag = delivery.payload
         let viewer = viewers[tag.viewer]
         viewer.arrivals.record(tag.sequence, arrival: delivery.arrival)
-        if delivery.arrival >= windowStart, delivery.arrival < windowEnd { windowBytes[tag.viewer] += tag.bytes }
-        if delivery.sent >= windowStart, delivery.sent < windowEnd {
-            let own = delivery.sent + down.conditions.delay
-            let queueing = delivery.arrival > own ? delivery.arrival - own : 0
-            longestQueueing = max(longestQueueing, queueing)
-            if tag.isAudio { longestAudioQueueing = max(longestAudioQueueing, queueing) }
-        }
+        use.note(delivery, delay: down.conditions.delay)
+        queue.note(delivery, delay: down.conditions.delay)
     }
 
     private func giveFeedback(_ viewer: SimulatedViewer) {
@@ -166,6 +195,7 @@ final class BandwidthWorld {
     }
 
     private func tick(_ viewer: SimulatedViewer) {
+        defer { trace?(self, viewer) }
         let allocator = viewer.allocator
         let goal = viewer.isElastic ? 1e9 : allocator.goal(afterFailure: viewer.bandwidth.probing.failures > 0)
         viewer.bandwidth.tick(goal: goal, queuedBytes: viewer.queuedBytes, now: now)
@@ -229,7 +259,10 @@ final class BandwidthWorld {
 
     private func produce(_ viewer: SimulatedViewer) {
         if viewer.isElastic {
-            viewer.credit += min(viewer.bandwidth.estimate, 1e9) / 8 / 1000
+            let rate = min(viewer.bandwidth.estimate, 1e9) / 8
+            // What the pacer does not take stays where it is.
+            guard viewer.queuedBytes < Int(rate * BandwidthWorld.largestBacklog) else { return }
+            viewer.credit += rate / 1000
             while viewer.credit > Double(BandwidthWorld.payload + PeerBandwidth.overhead) {
                 viewer.credit -= Double(BandwidthWorld.payload + PeerBandwidth.overhead)
                 viewer.queue.append((BandwidthWorld.payload, 0))
@@ -281,7 +314,6 @@ final class BandwidthWorld {
         let sequence = viewer.sequence
         viewer.sequence &+= 1
         viewer.bandwidth.sent(sequence: sequence, bytes: bytes, now: now)
-        sentTotal += 1
         down.send(
             PacketTag(viewer: viewer.index, sequence: sequence, bytes: bytes, isAudio: isAudio), bytes: bytes + 16,
             now: now)
@@ -292,22 +324,6 @@ final class BandwidthWorld {
     /// What the bottleneck dropped because we sent too much.
     var selfMadeLoss: Double {
         down.statistics.sent == 0 ? 0 : Double(down.statistics.droppedByQueue) / Double(down.statistics.sent)
-    }
-
-    /// Jain's index of what the viewers got in the window.
-    var fairness: Double {
-        let rates = windowBytes.map(Double.init)
-        let sum = rates.reduce(0, +)
-        let squares = rates.reduce(0) { $0 + $1 * $1 }
-        return squares == 0 ? 0 : sum * sum / (Double(rates.count) * squares)
-    }
-
-    /// In bits per second with everything around the packets.
-    var delivered: Double {
-        let bytes =
-            Double(windowBytes.reduce(0, +)) * Double(BandwidthWorld.payload + PeerBandwidth.overhead)
-            / Double(BandwidthWorld.payload)
-        return bytes * 8e9 / Double(max(1, windowEnd &- windowStart))
     }
 
     /// More than one change in ten seconds.

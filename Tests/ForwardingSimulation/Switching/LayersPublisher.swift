@@ -1,48 +1,6 @@
 // A publisher of layered video of every kind that is forwarded, with the truth about each frame inside its packets.
+import Forwarding
 import WireFormats
-
-@testable import Forwarding
-
-/// How a publisher codes its pictures.
-struct LayeredScheme: CustomStringConvertible {
-    enum Codec: String { case vp8, vp9, h264, av1 }
-
-    var codec: Codec
-    var encodings = 1
-    var spatial = 1
-    var temporal = 1
-    /// Spatial layers refer to each other in key pictures only.
-    var isKeyMode = false
-    var isFlexible = true
-    var longPictureID = true
-    var hasLayerNumbers = true
-    var hasDescriptor = false
-    var restartsNumbers = false
-
-    var description: String {
-        "\(codec) \(encodings)×L\(spatial)T\(temporal)\(isKeyMode ? "_KEY" : "")"
-            + (codec == .vp9 ? (isFlexible ? " flexible" : " fixed") : "") + (hasDescriptor ? " described" : "")
-            + (restartsNumbers ? " restarting" : "") + (hasLayerNumbers ? "" : " bare")
-            + (longPictureID ? "" : " short")
-    }
-
-    var kind: CodecKind {
-        switch codec {
-        case .vp8: .vp8
-        case .vp9: .vp9
-        case .h264: .h264
-        case .av1: .av1
-        }
-    }
-
-    func temporalLayer(_ index: Int) -> Int {
-        switch temporal {
-        case 1: 0
-        case 2: index % 2
-        default: [0, 2, 1, 2][index % 4]
-        }
-    }
-}
 
 /// What is true of a frame, whatever its packets say of it.
 struct TrueFrame {
@@ -55,6 +13,8 @@ struct TrueFrame {
     /// Milliseconds.
     var capture: Int
     var packets: Int
+
+    var layer: String { "layer \(encoding)/\(spatial)/\(temporal)\(isKey ? " (key)" : "")" }
 }
 
 struct SentByPublisher {
