@@ -26,6 +26,8 @@ struct WorkerCore: ~Copyable {
     /// The recorders' rings; a track knows the place of its own.
     var rings: [PacketRing?] = []
     var recordingCount = 0
+    /// To and from other workers.
+    var relay = RelayLinks()
     /// What happened to transports, for the control side.
     var transportEvents: [TransportEvent] = []
 
@@ -36,7 +38,7 @@ struct WorkerCore: ~Copyable {
     var recorderDrops: UInt64 = 0
 
     private var pathGeneration: UInt32 = 0
-    private var packetsSinceFlush = 0
+    var packetsSinceFlush = 0
     private var transportsDue: UInt64 = .max
 
     enum TransportEvent {
@@ -115,9 +117,10 @@ struct WorkerCore: ~Copyable {
         let packet = UnsafeMutableRawBufferPointer(start: datagram.baseAddress, count: length)
         let result = forwarder.receive(rtp: packet, from: id, now: now, arrival: arrival)
         if recordingCount > 0, result.outcome == .media { record(packet, result, arrival: arrival) }
+        if relay.relayedTracks > 0, result.track >= 0 { relayPacket(packet, result, arrival: arrival) }
     }
 
-    private mutating func record(_ packet: UnsafeMutableRawBufferPointer, _ result: Ingested, arrival: UInt64) {
+    mutating func record(_ packet: UnsafeMutableRawBufferPointer, _ result: Ingested, arrival: UInt64) {
         guard let track = forwarder.tracks.find(result.track), track.pointee.recorderTrack != 0,
             let ring = ring(of: track.pointee.recorderRing)
         else { return }
@@ -403,7 +406,9 @@ struct WorkerCore: ~Copyable {
     /// Encrypts what waits for each peer, one peer after the other, so that packets to one destination lie together.
     mutating func sendPending(now: UInt64) {
         packetsSinceFlush = 0
+        if relay.written != 0 { wakeRelays() }
         while let id = forwarder.popDirtyPeer() {
+            if relay.peers > 0, links.find(id) == nil { takeRequests(of: id) }
             guard let link = links.find(id), link.pointee.isConnected, let destination = link.pointee.destination else {
                 forwarder.peers.find(id)?.pointee.discardOutput()
                 continue
