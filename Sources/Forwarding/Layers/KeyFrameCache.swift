@@ -142,7 +142,8 @@ extension Forwarder {
         var sequence = first
         while Int32(bitPattern: last &- sequence) >= 0 {
             if let entry = encoding.pointee.history.find(sequence) {
-                emit(entry, encodingID, stream, streamID, now: now)
+                // For the clock of the stream they come when the newest of them came.
+                emit(entry, encodingID, stream, streamID, now: encoding.pointee.newestAt)
             }
             sequence &+= 1
         }
