@@ -1,6 +1,6 @@
 // What was sent to one receiver under transport-wide sequence numbers, until its feedback has told what became of it.
 
-/// Sixteen bytes a packet.
+/// Twenty-four bytes a packet.
 package struct SentTransportPacket: Sendable {
     package enum State: UInt8, Sendable {
         case unused, inFlight, acknowledged
