@@ -31,7 +31,9 @@ struct BenchNetworks: ParsableCommand {
             print(report.add(network, runs, elapsed: processorSeconds - begin))
         }
         print(report.summary)
-        if let json { try report.json(firstSeed: firstSeed, seeds: seeds).write(toFile: json, atomically: true, encoding: .utf8) }
+        if let json {
+            try report.json(firstSeed: firstSeed, seeds: seeds).write(toFile: json, atomically: true, encoding: .utf8)
+        }
         if report.isBroken { throw ExitCode(1) }
     }
 
