@@ -156,6 +156,10 @@ extension Forwarder {
         wakeFastTick(now: now)
     }
 
+    /// With more receivers than this a stream is a broadcast, whose encoder is spared: who joins or comes back sees the last
+    /// key frame and waits for movement.
+    static let conversation = 12
+
     mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
             peers[stream.pointee.peer].pointee.canSend, now >= stream.pointee.notBefore,
