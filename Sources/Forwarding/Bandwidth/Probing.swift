@@ -54,7 +54,8 @@ package struct Probing: Sendable {
             self.cluster = nil
             failed(now: now)
         }
-        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queue.seconds < max(0.02, queue.hiccup / 2),
+        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal,
+            queue.seconds < max(0.02, queue.hiccup / 2),
             isFirst || recentLoss < 0.05
         else { return }
         let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
