@@ -127,11 +127,16 @@ extension NetworkCase {
             link("TCP only, timeouts of 250 ms", 10) {
                 $0.loss = .random(0.0005)
                 $0.lossConsequence = .repeated(after: .milliseconds(250))
-            },
+            }.except(
+                .used, NetworkCase.used * (1 - 0.0005 * 830 * 0.25),
+                "Of 830 packets a second every two thousandth stops everything for 250 ms. For as long nothing is told, and "
+                    + "what may be under way is soon sent."),
             link("TCP only, 10 to 2 Mbit/s", 10, event: .fall(to: 2e6)) {
                 $0.loss = .random(0.001)
                 $0.lossConsequence = .repeated(after: .milliseconds(50))
-            },
+            }.except(
+                .queue, NetworkCase.queue + 0.05,
+                "What the carrier holds back for a repetition, 50 ms, is measured with the queue and is none."),
             link("TCP only, meeting", 10, traffic: .meeting) {
                 $0.loss = .random(0.002)
                 $0.lossConsequence = .repeated(after: .milliseconds(50))
