@@ -115,8 +115,9 @@ package struct PeerMedia: ~Copyable {
     @inline(__always)
     mutating func popNext(now: UInt64) -> OutgoingPacket? {
         if let packet = audioQueue.popFirst() { return packet }
-        guard hasWaiting, bandwidth.mayRelease(now: now) else { return nil }
-        return repairQueue.popFirst() ?? queue.popFirst()
+        if !repairQueue.isEmpty, bandwidth.mayRepair(now: now) { return repairQueue.popFirst() }
+        guard !queue.isEmpty, bandwidth.mayRelease(now: now) else { return nil }
+        return queue.popFirst()
     }
 
     package mutating func discardOutput() {

@@ -59,7 +59,7 @@ package struct LayerAllocator: Sendable {
     /// Of the estimate: what is borne, what is borne for so long, and what is not.
     package static let tolerance = 1.02
     package static let excess = 1.2
-    package static let patience: UInt64 = 2_500_000_000
+    package static let patience: UInt64 = 4_000_000_000
     /// Of the estimate, what steps up may add in one decision.
     package static let largestBurst = 0.2
     /// Share of the budget that the smallest layers of faces may take from what is clinical.

@@ -138,6 +138,10 @@ package struct PeerBandwidth: ~Copyable {
         return pacing.mayRelease(now: now)
     }
 
+    /// A picture stands still until its missing packet comes: it does not wait for what is under way.
+    @inline(__always)
+    package mutating func mayRepair(now: UInt64) -> Bool { pacing.mayRelease(now: now) }
+
     /// `bytes` without what is around RTP. nil for a packet that carries no number of its own.
     @inline(__always)
     package mutating func sent(sequence: UInt16?, origin: UInt16 = 0, bytes: Int, now: UInt64) {

@@ -20,7 +20,8 @@ struct BenchNetworks: ParsableCommand {
 
     func run() throws {
         let cases = NetworkCase.all.filter { profile.map($0.name.contains) ?? true }
-        if exceptions { return listExceptions(cases) }
+        let cores = CoreCase.all.filter { profile.map($0.name.contains) ?? true }
+        if exceptions { return listExceptions(cases, cores) }
         var report = NetworkReport(everyRun: everyRun)
         print(report.head)
         for network in cases {
@@ -30,7 +31,6 @@ struct BenchNetworks: ParsableCommand {
             }
             print(report.add(network, runs, elapsed: processorSeconds - begin))
         }
-        let cores = CoreCase.all.filter { profile.map($0.name.contains) ?? true }
         if !cores.isEmpty { print("\n" + report.coreHead) }
         for network in cores {
             let begin = processorSeconds
@@ -53,11 +53,14 @@ struct BenchNetworks: ParsableCommand {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    private func listExceptions(_ cases: [NetworkCase]) {
+    private func listExceptions(_ cases: [NetworkCase], _ cores: [CoreCase]) {
         for network in cases {
             for exception in network.exceptions {
                 print("\(network.name): \(exception.bound.rawValue) \(exception.value). \(exception.reason)")
             }
+        }
+        for network in cores {
+            if let reason = network.reason { print("\(network.name): freeze \(network.limit) s. \(reason)") }
         }
     }
 }
