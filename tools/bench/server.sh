@@ -65,10 +65,10 @@ load() {
     pin=(taskset -c "$server_processor")
     push=(taskset -c "$load_processor")
   fi
-  # On a machine that others use as well: a negative niceness for both (needs root), such as -15.
-  if [[ -n ${CONSILIUM_NICE:-} ]]; then
-    pin=(nice -n "$CONSILIUM_NICE" "${pin[@]}")
-    push=(nice -n "$CONSILIUM_NICE" "${push[@]}")
+  # On a machine that others use as well, as root: before everything else (SCHED_FIFO).
+  if [[ -n ${CONSILIUM_REALTIME:-} ]]; then
+    pin=(chrt -f 1 "${pin[@]}")
+    push=(chrt -f 1 "${push[@]}")
   fi
   ulimit -n "$(ulimit -H -n)"
   # exec: what is started is the process that is measured.

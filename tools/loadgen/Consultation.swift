@@ -70,7 +70,7 @@ struct Consultation: ParsableCommand {
         report.bound("Mbit/s out", interval.megabitsOut, atLeast: Double(points * screens) * megabits * 0.95)
         report.bound("resident memory, MiB", Double(interval.last.peakBytes) / 1_048_576, atMost: 300)
         if findLimit { try findMost(&rooms, runner, first: interval, measured, &report) }
-        guard try report.finish(options, table: table) else { throw ExitCode(1) }
+        guard try report.finish(options, runner.machine, table: table) else { throw ExitCode(1) }
     }
 
     // MARK: - Rooms

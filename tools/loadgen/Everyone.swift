@@ -74,7 +74,7 @@ struct Everyone: ParsableCommand {
         report.bound("server, share of a core", interval.server, atMost: coreLimit)
         report.bound("video streams received", Double(measured.totals.videoFlowing), atLeast: Double(streams))
         report.bound("resident memory, MiB", Double(interval.last.peakBytes) / 1_048_576, atMost: 300)
-        guard try report.finish(options, table: table) else { throw ExitCode(1) }
+        guard try report.finish(options, runner.machine, table: table) else { throw ExitCode(1) }
     }
 
     /// Large is the next participant, then come those in between, so that every layer of everybody is seen by somebody.

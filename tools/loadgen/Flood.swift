@@ -88,7 +88,7 @@ struct Flood: ParsableCommand {
         report.bound(
             "hostile packets over the traffic", Double(sent) / max(1, calm.packetsIn * calm.seconds), atLeast: 4.5)
         let good = try report.finish(
-            options,
+            options, runner.machine,
             table: [
                 ("calm: server", String(format: "%.3f of a core, %.0f packets/s in", calm.server, calm.packetsIn)),
                 ("calm: transit, video not paced", calmMeasured.unpaced.words),

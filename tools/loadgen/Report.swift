@@ -30,12 +30,12 @@ struct Report {
     ) { bounds.append(Bound(name: name, value: value, limit: limit, isLowest: true, isOfSpeed: isOfSpeed)) }
 
     /// Writes both forms; false when a bound that counts is broken.
-    func finish(_ options: ServerOptions, table: [(String, String)]) throws -> Bool {
+    func finish(_ options: ServerOptions, _ machine: MachineSpeed, table: [(String, String)]) throws -> Bool {
         let counting = bounds.filter { !options.smoke || !$0.isOfSpeed }
         let isGood = counting.allSatisfy(\.holds)
         say("\n\(scenario)")
         let width = table.map(\.0.count).max() ?? 0
-        for (name, value) in table {
+        for (name, value) in table + [("machine", machine.words)] {
             say("  \(name.padding(toLength: width + 2, withPad: " ", startingAt: 0))\(value)")
         }
         say("\n  bound".padding(toLength: 62, withPad: " ", startingAt: 0) + "measured      limit")
@@ -53,6 +53,11 @@ struct Report {
             root["scenario"] = scenario
             root["parameters"] = parameters
             root["notes"] = notes
+            root["machine"] =
+                [
+                    "nanoseconds_per_step": machine.nanosecondsPerStep.rounded(to: 3),
+                    "gigabytes_copied_per_second": machine.gigabytesPerSecond.rounded(to: 2),
+                ] as [String: any Sendable]
             root["bounds"] = counting.map { bound in
                 [
                     "name": bound.name, "value": bound.value.rounded(to: 4), "limit": bound.limit,

@@ -40,6 +40,7 @@ final class Runner: @unchecked Sendable {
     let loop: LoadLoop
     let probe: ServerProbe
     let reader = PageReader()
+    let machine: MachineSpeed
     private let certificate: DTLSCertificate
     private let lock = NSLock()
     private var random: SplitMix64
@@ -51,6 +52,7 @@ final class Runner: @unchecked Sendable {
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit)
         random = SplitMix64(state: options.seed)
+        machine = MachineSpeed.measure()
         loop = try LoadLoop()
         probe = ServerProbe(process: options.process, port: options.port, mediaPort: options.mediaPort)
         certificate = try DTLSCertificate()
@@ -319,5 +321,39 @@ final class Runner: @unchecked Sendable {
     func stop() {
         reader.stop()
         loop.stop()
+    }
+}
+
+/// What a core of this machine did just before the run: hosts that are shared differ from minute to minute.
+struct MachineSpeed: Sendable {
+    var nanosecondsPerStep: Double
+    var gigabytesPerSecond: Double
+
+    static func measure() -> MachineSpeed {
+        var random = SplitMix64(state: 1)
+        var sum: UInt64 = 0
+        let steps = 20_000_000
+        let begun = MonotonicClock.now()
+        for _ in 0..<steps { sum ^= random.next() }
+        let computed = MonotonicClock.now()
+        let size = 32 << 20
+        let from = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        let to = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        defer {
+            from.deallocate()
+            to.deallocate()
+        }
+        memset(from, Int32(truncatingIfNeeded: sum), size)
+        memset(to, 1, size)
+        let filled = MonotonicClock.now()
+        for _ in 0..<4 { to.copyMemory(from: from, byteCount: size) }
+        let copied = MonotonicClock.now()
+        return MachineSpeed(
+            nanosecondsPerStep: Double(computed - begun) / Double(steps),
+            gigabytesPerSecond: Double(4 * size) / Double(copied - filled))
+    }
+
+    var words: String {
+        String(format: "%.2f ns a step, copies %.1f GB/s", nanosecondsPerStep, gigabytesPerSecond)
     }
 }

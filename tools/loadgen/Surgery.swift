@@ -12,7 +12,7 @@ struct Surgery: ParsableCommand {
     @OptionGroup var options: ServerOptions
 
     @Option(name: .long, help: "Viewers that get all four pictures.")
-    var viewers = 96
+    var viewers = 100
 
     @Option(name: .long, help: "Mbit/s of each of the two 2160p pictures.")
     var megabits = 15.0
@@ -81,12 +81,12 @@ struct Surgery: ParsableCommand {
         let before = runner.totals()
         let (interval, measured) = try runner.measure(seconds: options.seconds)
         var table = add(
-            interval, measured, before: before, expected: viewers * 4 + observers, to: &report)
+            interval, measured, before: before, expected: viewers * 4 + observers, to: &report, p99Limit: nil)
         report.bound("Gbit/s out", interval.megabitsOut / 1000, atLeast: gigabits)
         report.bound("server, share of a core", interval.server, atMost: 1)
         if findLimit { try findMost(&audience, runner, &report) }
         if joins > 0 { try storm(runner, theatre, &audience, &report, &table) }
-        guard try report.finish(options, table: table) else { throw ExitCode(1) }
+        guard try report.finish(options, runner.machine, table: table) else { throw ExitCode(1) }
     }
 
     private func openTheatre(_ runner: Runner) throws -> [Runner.Member] {
