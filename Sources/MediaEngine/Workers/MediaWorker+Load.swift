@@ -40,7 +40,8 @@ extension MediaWorker {
         let load = configuration.loadReading?(index) ?? meter.busy
         gauge.set(load: load, loopDelay: meter.loopDelay, settledStreams: meter.settledStreams)
         showStreams()
-        let pressure = max(load, Double(meter.loopDelay) / MediaWorker.unbearableDelay)
+        let delay = configuration.loadReading == nil ? Double(meter.loopDelay) / MediaWorker.unbearableDelay : 0
+        let pressure = max(load, delay)
         let before = workload.state
         if workload.stress?.note(load: pressure, now: now) == true { stressChanged(from: before, now: now) }
     }
