@@ -73,12 +73,11 @@ def shows(page, width, seconds):
     return time.monotonic() - began
 
 
-def keeps_moving(page, seconds, window=2.0):
-    """Every window of so many seconds has new pictures."""
-    for _ in range(max(1, round(seconds / window))):
-        before = page.evaluate("record.frames")
-        page.wait_for_timeout(window * 1000)
-        assert page.evaluate("record.frames") > before, f"no picture for {window} s: {page.evaluate('record')}"
+def keeps_moving(page, seconds, longest=2.0):
+    """For so long, and since gaps were last forgotten, no new picture was waited for longer than this."""
+    page.wait_for_timeout(seconds * 1000)
+    record = page.evaluate("record")
+    assert record["longestGap"] < longest * 1000, f"no new picture for more than {longest} s: {record}"
 
 
 def sent(publisher):
@@ -109,7 +108,7 @@ def test_a_viewer_gets_the_layer_that_its_view_is_good_for(cameras, server, code
         assert sent(publisher) == {"codec": f"video/{codec.upper()}", "modes": [mode], "count": count}
 
         viewer.evaluate(FORGET_GAPS)
-        keeps_moving(viewer, 2)
+        keeps_moving(viewer, 2, longest=1)
         until(lambda: (explained(server, room, viewer)["layer"] or {}).get("width") == WIDTH, 10, "the largest layer")
         layer = explained(server, room, viewer)["layer"]
         assert layer["height"] == HEIGHT and layer["temporal"] == int(mode[3]) - 1
@@ -123,8 +122,7 @@ def test_a_viewer_gets_the_layer_that_its_view_is_good_for(cameras, server, code
 
         viewer.set_viewport_size({"width": 1280, "height": 720})
         shows(viewer, WIDTH, 8)
-        keeps_moving(viewer, 1, window=1)
-        assert viewer.evaluate("record.longestGap") < 1000, viewer.evaluate("record")
+        keeps_moving(viewer, 1, longest=1)
 
 
 @pytest.mark.parametrize("codec, layers", [("vp8", "simulcast"), ("vp9", "L3T3"), ("av1", "L3T3")])
@@ -135,6 +133,7 @@ def test_on_a_path_that_narrows_and_loses_pictures_move_and_the_top_layer_return
         room = f"narrow-{codec}"
         with consultation(cameras, server, room, codec, layers, script=relay.script) as (_, viewer):
             shows(viewer, WIDTH, 20)
+            viewer.evaluate(FORGET_GAPS)
             keeps_moving(viewer, 2)
 
             relay.tell("conditions", direction="down", rate=1_000)
@@ -143,10 +142,7 @@ def test_on_a_path_that_narrows_and_loses_pictures_move_and_the_top_layer_return
             assert narrow["width"] < WIDTH and explained(server, room, viewer)["why"] == "bandwidth"
 
             relay.tell("conditions", direction="down", rate=10_000)
-            restored = time.monotonic()
-            while viewer.evaluate("record.width") != WIDTH:
-                keeps_moving(viewer, 1, window=0.5 if codec == "vp8" else 1)
-                assert time.monotonic() - restored < 8, f"not back at {WIDTH} pixels: {viewer.evaluate('record')}"
+            print(f"{codec} {layers}: back after {shows(viewer, WIDTH, 8):.1f} s")
             keeps_moving(viewer, 2)
             lost = relay.tell("status")["down"]["counters"]["lost"]
             assert lost > 20, f"the relay lost {lost} packets only, so nothing was shown"
@@ -217,6 +213,7 @@ def test_a_document_is_sharp_again_within_a_second_of_being_shown_again(cameras,
         presenter.evaluate("consilium.call.shareScreen()")
         viewer.evaluate(RECORD)
         shows(viewer, 1280, 20)
+        viewer.evaluate(FORGET_GAPS)
         wait_for(viewer, "document.querySelector('.pictured video')?.videoWidth === 1280", 20)
         keeps_moving(viewer, 2)
 
@@ -233,4 +230,5 @@ def test_a_document_is_sharp_again_within_a_second_of_being_shown_again(cameras,
             assert viewer.evaluate("record.packets") == stopped, (packets, stopped)
             sharp = viewer.evaluate(SHARP_AGAIN)
             assert sharp["milliseconds"] < 1000, f"{sharp}, publisher paused: {is_paused}"
+            print(f"sharp after {sharp['milliseconds']:.0f} ms, publisher paused: {is_paused}")
         close(presenter, viewer)

@@ -5,17 +5,7 @@ import re
 import pytest
 
 from harness import until
-from rooms import SMALL_PICTURES
-
-# The tab counts as hidden when the test says so.
-HIDEABLE = """
-window.hiddenByTest = false;
-Object.defineProperty(document, "visibilityState", { get: () => (window.hiddenByTest ? "hidden" : "visible") });
-window.hide = (hidden) => {
-    window.hiddenByTest = hidden;
-    document.dispatchEvent(new Event("visibilitychange"));
-};
-"""
+from rooms import HIDEABLE, SMALL_PICTURES
 
 RECEIVED = """
 async () => {
