@@ -155,7 +155,9 @@ actor MediaWorker {
 
     private func socketIsReady(_ readiness: Readiness) {
         if readiness.contains(.writable), waitsForRoom { flush() }
-        if readiness.contains(.readable) || readiness.contains(.error) { core.receive(from: socket, now: loop.now) }
+        if readiness.contains(.readable) || readiness.contains(.error) {
+            loop.advance(to: core.receive(from: socket, now: loop.now))
+        }
     }
 
     private func handleTimeout(now: UInt64) {
@@ -169,7 +171,7 @@ actor MediaWorker {
     /// Whatever happened in this turn: what it produced leaves now, together.
     private func endTurn(now: UInt64) {
         guard !isShutDown else { return }
-        core.sendPending(now: now)
+        let now = core.sendPending(now: now)
         flush()
         handleTransportEvents(now: now)
         handleNotices(now: now)
