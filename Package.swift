@@ -112,7 +112,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     tool("archive-writer", path: "Tests/ArchiveWriter", ["Archive", "ArchiveWorkshop", "PacketRing"]),
     tests("ArchiveTests", ["Archive", "ArchiveWorkshop", "archive-writer", "PacketRing", "CVPX", "COpus", grdb]),
-    tests("GatewayTests", ["Gateway", "Rooms", "WebClient"]),
+    tests("GatewayTests", ["Gateway", "Rooms", "WebClient", "MediaEngine"]),
     tests("consiliumTests", ["consilium"]),
 ]
 

@@ -212,9 +212,17 @@ extension MediaWorker {
             // One that has moved here in the meantime.
             guard known.origin == from else { return }
             peer = known
+            let numbers = Set(exported.tracks.map(\.number))
+            let goesOn = known.published.contains { published in
+                core.forwarder.tracks.find(published.track).map { numbers.contains($0.pointee.relayNumber) } ?? false
+            }
+            if !goesOn {
+                // Another connection under the same name, perhaps another machine with another clock.
+                removeRelayed(known, room: room)
+                peer = addRelayed(exported.name, from: from, room: entry.id, now: now)
+            }
         } else {
-            let id = core.addRelayedPeer(room: entry.id, cname: exported.name, now: now)
-            peer = PeerEntry(relayed: exported.name, id: id, origin: from)
+            peer = addRelayed(exported.name, from: from, room: entry.id, now: now)
         }
         var kept: [PublishedTrack] = []
         for track in exported.tracks {
@@ -235,6 +243,11 @@ extension MediaWorker {
         core.forwarder.publish(
             kept.map(\.section), formats: exported.formats, extensions: exported.extensions,
             usesTransportFeedback: false, usesMaximumBitrate: false, peer: peer.id, now: now)
+    }
+
+    private func addRelayed(_ name: String, from: Int, room: Int32, now: UInt64) -> PeerEntry {
+        PeerEntry(
+            relayed: name, id: core.addRelayedPeer(room: room, cname: name, now: now), origin: from)
     }
 
     private func renewed(_ old: PublishedTrack, _ track: RoomExport.Track) -> PublishedTrack {
