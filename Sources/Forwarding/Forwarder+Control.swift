@@ -98,7 +98,7 @@ extension Forwarder {
     /// From its next key frame on (audio: at once) the stream carries this track.
     package mutating func attach(
         _ streamID: Int32, to trackID: Int32, codec: CodecKind, payloadType: UInt8, retransmissionPayloadType: UInt8?,
-        clockRate: UInt32, now: UInt64
+        redundancyPayloadType: UInt8? = nil, clockRate: UInt32, now: UInt64
     ) {
         guard let stream = streams.find(streamID), let track = tracks.find(trackID) else { return }
         let isSame = stream.pointee.track == trackID && stream.pointee.codec == codec
@@ -111,6 +111,7 @@ extension Forwarder {
         stream.pointee.codec = codec
         stream.pointee.payloadType = payloadType
         stream.pointee.retransmissionPayloadType = retransmissionPayloadType ?? 0xFF
+        stream.pointee.redundancyPayloadType = redundancyPayloadType ?? 0xFF
         stream.pointee.clockRate = clockRate
         if !isSame {
             retarget(streamID, now: now)
@@ -155,6 +156,10 @@ extension Forwarder {
         // What it is to be asked for has waited for the transport.
         wakeFastTick(now: now)
     }
+
+    /// With more receivers than this a stream is a broadcast, whose encoder is spared: who joins or comes back sees the last
+    /// key frame and waits for movement.
+    static let conversation = 12
 
     mutating func requestKeyFrame(for streamID: Int32, now: UInt64) {
         guard let stream = streams.find(streamID), stream.pointee.awaitsKeyFrame,
