@@ -98,7 +98,7 @@ extension Forwarder {
     /// From its next key frame on (audio: at once) the stream carries this track.
     package mutating func attach(
         _ streamID: Int32, to trackID: Int32, codec: CodecKind, payloadType: UInt8, retransmissionPayloadType: UInt8?,
-        clockRate: UInt32, now: UInt64
+        redundancyPayloadType: UInt8? = nil, clockRate: UInt32, now: UInt64
     ) {
         guard let stream = streams.find(streamID), let track = tracks.find(trackID) else { return }
         let isSame = stream.pointee.track == trackID && stream.pointee.codec == codec
@@ -111,6 +111,7 @@ extension Forwarder {
         stream.pointee.codec = codec
         stream.pointee.payloadType = payloadType
         stream.pointee.retransmissionPayloadType = retransmissionPayloadType ?? 0xFF
+        stream.pointee.redundancyPayloadType = redundancyPayloadType ?? 0xFF
         stream.pointee.clockRate = clockRate
         if !isSame {
             retarget(streamID, now: now)

@@ -30,6 +30,7 @@ extension Forwarder {
             }
         }
 
+        redundancy.recoveredCount = 0
         let encodingID = source >> 1
         var start = 0
         let isRepair = source & 1 != 0
@@ -40,10 +41,21 @@ extension Forwarder {
             start = Forwarder.unwrapRepair(
                 packet, &header, payloadType: format.repairs, ssrc: encodings[encodingID].pointee.ssrc ?? 0)
         }
+        let held = peer.pointee.formats[Int(header.payloadType)].holds
+        if held != 0xFF {
+            guard
+                let opened = openRedundant(
+                    packet, &header, held: held, found, encodingID, peer: peerID, now: now, arrival: arrival)
+            else { return refuse(.malformed) }
+            start = opened
+        }
         return ingest(
             UnsafeMutableRawBufferPointer(rebasing: packet[start...]), header, found, encodingID, peer: peerID,
-            start: start, isRepair: isRepair, now: now, arrival: arrival)
+            start: start, from: isRepair ? .repair : .wire, now: now, arrival: arrival)
     }
+
+    /// How a packet came.
+    enum Origin { case wire, repair, redundancy }
 
     /// RFC 4588 §4: makes the packet again what it was, by moving its header over the original sequence number.
     private static func unwrapRepair(
@@ -61,9 +73,9 @@ extension Forwarder {
         return 2
     }
 
-    private mutating func ingest(
+    mutating func ingest(
         _ packet: UnsafeMutableRawBufferPointer, _ header: RTPHeader, _ found: FoundExtensions, _ encodingID: Int32,
-        peer peerID: Int32, start: Int, isRepair: Bool, now: UInt64, arrival: UInt64
+        peer peerID: Int32, start: Int, from origin: Origin, now: UInt64, arrival: UInt64
     ) -> Ingested {
         let encoding = encodings[encodingID]
         let trackID = encoding.pointee.track
@@ -75,7 +87,7 @@ extension Forwarder {
         let position = encoding.pointee.unwrapper.position(of: header.sequence)
         if let highest = encoding.pointee.unwrapper.highest {
             let age = Int32(bitPattern: highest &- position)
-            if age >= Int32(encoding.pointee.history.entryCapacity) { return refuseOld(encodingID, isRepair: isRepair) }
+            if age >= Int32(encoding.pointee.history.entryCapacity) { return refuseOld(encodingID, from: origin) }
             if age >= 0, encoding.pointee.history.contains(position) {
                 encoding.pointee.statistics.recordDuplicate()
                 return refuse(.duplicate)
@@ -96,9 +108,13 @@ extension Forwarder {
                     timestamp: header.timestamp, arrival: arrival, clockRate: encoding.pointee.clockRate)
             }
         }
-        encoding.pointee.statistics.record(
-            position: position, timestamp: header.timestamp, bytes: packet.count, arrival: arrival,
-            clockRate: encoding.pointee.clockRate, isRecovered: isRepair)
+        if origin == .redundancy {
+            encoding.pointee.statistics.recordRecoveredContent()
+        } else {
+            encoding.pointee.statistics.record(
+                position: position, timestamp: header.timestamp, bytes: packet.count, arrival: arrival,
+                clockRate: encoding.pointee.clockRate, isRecovered: origin == .repair)
+        }
         if encoding.pointee.usesNack {
             if encoding.pointee.nack.receive(position, now: now) == .lostTooMuch, track.pointee.isVideo {
                 encoding.pointee.keyFrameRequester.request(now: now)
@@ -153,9 +169,9 @@ extension Forwarder {
 
     /// A sender that starts its sequence numbers anew far behind would never be heard again: after some packets in a row
     /// its stream begins again.
-    private mutating func refuseOld(_ encodingID: Int32, isRepair: Bool) -> Ingested {
+    private mutating func refuseOld(_ encodingID: Int32, from origin: Origin) -> Ingested {
         let encoding = encodings[encodingID]
-        if !isRepair {
+        if origin == .wire {
             encoding.pointee.staleRun += 1
             if encoding.pointee.staleRun > 32 { restart(encodingID) }
         }

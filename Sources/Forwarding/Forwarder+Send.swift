@@ -154,6 +154,11 @@ extension Forwarder {
                 counters.queueDrops &+= 1
                 continue
             }
+            let isRedundant =
+                stream.pointee.redundancyPayloadType != 0xFF && entry.pointee.codec == .opus
+                && next.kind != .retransmission && !sent.pointee.flags.contains(.isEmpty)
+            // What a packet held beside its own payload is not known any more, and its repetition must be the same.
+            if isRedundant, next.kind == .repetition { continue }
             let payload = encoding.pointee.history.payload(of: entry)
             let extensions = encoding.pointee.history.extensions(of: entry)
             PictureNumbers.write(sent.pointee, over: payload, entry.pointee)
@@ -167,6 +172,11 @@ extension Forwarder {
             if isRepair, let base = payload.baseAddress {
                 (base - 2).setNetwork16(sent.pointee.sequence, at: 0)
                 body = UnsafeRawBufferPointer(start: base - 2, count: body.count + 2)
+            } else if isRedundant, let redundant = makeRedundant(payload, sent.pointee, stream),
+                let header = buffer.baseAddress
+            {
+                RTPHeader.setPayloadType(stream.pointee.redundancyPayloadType, in: header)
+                body = redundant
             }
             let hasNumber = next.kind != .repetition && stream.pointee.extensions[.transportSequence] != 0
             peer.pointee.bandwidth.sent(

@@ -27,6 +27,8 @@ package struct Forwarder: ~Copyable {
         package var queueDrops: UInt64 = 0
         /// Streams that began with a key frame from the cache.
         package var cacheStarts: UInt64 = 0
+        /// Lost packets of sound that came with those after them.
+        package var packetsFromRedundancy: UInt64 = 0
         package var refused = InlineArray<16, UInt64>(repeating: 0)
 
         package subscript(_ reason: PacketRefusal) -> UInt64 { refused[Int(reason.rawValue)] }
@@ -68,6 +70,7 @@ package struct Forwarder: ~Copyable {
 
     // Used again and again by reports.
     let scratch: UnsafeMutableRawBufferPointer
+    var redundancy = RedundancyBuffers()
     /// Zeros, and their count in the last byte.
     let padding: UnsafeMutableRawBufferPointer
     var sequences: [UInt16] = []

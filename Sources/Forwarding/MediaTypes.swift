@@ -56,11 +56,14 @@ package struct PayloadFormat: Sendable, Equatable {
     package var codec: CodecKind = .unknown
     /// RFC 4588: the payload type whose packets this one repeats; 0xFF for a format of its own.
     package var repairs: UInt8 = 0xFF
+    /// RFC 2198: the payload type whose packets this one holds, with some of those before; 0xFF for any other format.
+    package var holds: UInt8 = 0xFF
     package var clockRate: UInt32 = 0
 
-    package init(codec: CodecKind = .unknown, repairs: UInt8 = 0xFF, clockRate: UInt32 = 0) {
+    package init(codec: CodecKind = .unknown, repairs: UInt8 = 0xFF, holds: UInt8 = 0xFF, clockRate: UInt32 = 0) {
         self.codec = codec
         self.repairs = repairs
+        self.holds = holds
         self.clockRate = clockRate
     }
 

@@ -25,6 +25,8 @@ package struct ReceiverStream: ~Copyable {
     package var payloadType: UInt8 = 0
     /// 0xFF when the receiver has no RTX for this codec.
     package var retransmissionPayloadType: UInt8 = 0xFF
+    /// Sound goes out as RED under this payload type; 0xFF when the receiver does not know RED.
+    package var redundancyPayloadType: UInt8 = 0xFF
     package var clockRate: UInt32 = 90_000
     /// The encoding that is forwarded, and the one that shall be from its next key frame on; -1 for none.
     package var current: Int32 = -1

@@ -45,6 +45,9 @@ package struct ReceptionStatistics: Sendable {
         lastTransit = transit
     }
 
+    /// The packet is lost, its content is not: publishers are to know of the loss.
+    package mutating func recordRecoveredContent() { recovered &+= 1 }
+
     package mutating func recordDuplicate() { duplicates &+= 1 }
 
     /// Closes the window of the bit rate when it is at least half a second old.

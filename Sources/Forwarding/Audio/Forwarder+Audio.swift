@@ -51,13 +51,15 @@ extension Forwarder {
     /// From now on the section carries whoever is on the air. What it carries at present it keeps until another source
     /// needs the place.
     package mutating func share(
-        _ streamID: Int32, codec: CodecKind, payloadType: UInt8, clockRate: UInt32, now: UInt64
+        _ streamID: Int32, codec: CodecKind, payloadType: UInt8, redundancyPayloadType: UInt8? = nil, clockRate: UInt32,
+        now: UInt64
     ) {
         guard let stream = streams.find(streamID), !stream.pointee.isVideo else { return }
         if stream.pointee.track >= 0, stream.pointee.codec != codec { detach(streamID) }
         stream.pointee.codec = codec
         stream.pointee.payloadType = payloadType
         stream.pointee.retransmissionPayloadType = 0xFF
+        stream.pointee.redundancyPayloadType = redundancyPayloadType ?? 0xFF
         stream.pointee.clockRate = clockRate
         guard !stream.pointee.isShared else { return }
         stream.pointee.isShared = true
@@ -123,7 +125,8 @@ extension Forwarder {
         stream.pointee.isPinned = false
         attach(
             chosen, to: trackID, codec: stream.pointee.codec, payloadType: stream.pointee.payloadType,
-            retransmissionPayloadType: nil, clockRate: stream.pointee.clockRate, now: now)
+            retransmissionPayloadType: nil, redundancyPayloadType: stream.pointee.redundancyPayloadType,
+            clockRate: stream.pointee.clockRate, now: now)
     }
 
     // MARK: - Packets

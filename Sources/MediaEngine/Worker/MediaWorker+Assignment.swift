@@ -81,7 +81,8 @@ extension MediaWorker {
             peer.sections[place].streamName = nil
             core.forwarder.share(
                 peer.sections[place].stream, codec: CodecKind(name: codec.name, kind: .audio),
-                payloadType: codec.payloadType, clockRate: codec.clockRate, now: loop.now)
+                payloadType: codec.payloadType, redundancyPayloadType: codec.redundancyPayloadType,
+                clockRate: codec.clockRate, now: loop.now)
         }
         return AudioRoom.sharedSections
     }
@@ -95,7 +96,7 @@ extension MediaWorker {
             section.stream, to: wanted.published.track,
             codec: CodecKind(name: codec.name, kind: section.kind), payloadType: codec.payloadType,
             retransmissionPayloadType: codec.feedback.contains("nack") ? codec.retransmissionPayloadType : nil,
-            clockRate: codec.clockRate, now: loop.now)
+            redundancyPayloadType: codec.redundancyPayloadType, clockRate: codec.clockRate, now: loop.now)
     }
 
     /// In the order of publication.

@@ -234,6 +234,7 @@ extension MediaWorker {
         for codec in section.codecs {
             payloadTypes.insert(codec.payloadType)
             if let repair = codec.retransmissionPayloadType { payloadTypes.insert(repair) }
+            if let redundant = codec.redundancyPayloadType { payloadTypes.insert(redundant) }
         }
         return PublishedSection(
             mid: Array(section.mid.utf8), track: track, isVideo: kind == .video, payloadTypes: payloadTypes,
@@ -250,6 +251,13 @@ extension MediaWorker {
             for codec in section.codecs {
                 let codecKind = CodecKind(name: codec.name, kind: kind)
                 formats.append((codec.payloadType, PayloadFormat(codec: codecKind, clockRate: codec.clockRate)))
+                if let redundant = codec.redundancyPayloadType {
+                    formats.append(
+                        (
+                            redundant,
+                            PayloadFormat(codec: codecKind, holds: codec.payloadType, clockRate: codec.clockRate)
+                        ))
+                }
                 if let repair = codec.retransmissionPayloadType {
                     formats.append(
                         (

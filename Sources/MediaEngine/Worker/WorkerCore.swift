@@ -122,19 +122,34 @@ struct WorkerCore: ~Copyable {
         packetsSinceFlush += 1
         let packet = UnsafeMutableRawBufferPointer(start: datagram.baseAddress, count: length)
         let result = forwarder.receive(rtp: packet, from: id, now: now, arrival: arrival)
-        if recordingCount > 0, result.outcome == .media { record(packet, result, arrival: arrival) }
-        if relay.relayedTracks > 0, result.track >= 0 { relayPacket(packet, result, arrival: arrival) }
+        deliver(UnsafeRawBufferPointer(packet), result, arrival: arrival)
+        if relay.relayedTracks > 0, result.track >= 0 {
+            for index in 0..<forwarder.recoveredCount {
+                relayPacket(forwarder.recovered(index), result, arrival: arrival)
+            }
+            relayPacket(
+                UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)]), result,
+                arrival: arrival)
+        }
     }
 
-    mutating func record(_ packet: UnsafeMutableRawBufferPointer, _ result: Ingested, arrival: UInt64) {
+    /// What the forwarder took, and what the packet brought back of those before it, goes to a recorder.
+    mutating func deliver(_ packet: UnsafeRawBufferPointer, _ result: Ingested, arrival: UInt64) {
+        guard recordingCount > 0, result.outcome == .media else { return }
+        for index in 0..<forwarder.recoveredCount { record(forwarder.recovered(index), result, arrival: arrival) }
+        record(
+            UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)]), result,
+            arrival: arrival)
+    }
+
+    private mutating func record(_ packet: UnsafeRawBufferPointer, _ result: Ingested, arrival: UInt64) {
         guard let track = forwarder.tracks.find(result.track), track.pointee.recorderTrack != 0,
             let ring = ring(of: track.pointee.recorderRing)
         else { return }
-        let original = UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)])
         if !ring.write(
-            packet: original, track: track.pointee.recorderTrack, encoding: result.layer, arrival: arrival)
+            packet: packet, track: track.pointee.recorderTrack, encoding: result.layer, arrival: arrival)
         {
-            recorderDrops &+= UInt64(result.length)
+            recorderDrops &+= UInt64(packet.count)
         }
     }
 

@@ -35,16 +35,15 @@ struct RelayLinks: ~Copyable {
 extension WorkerCore {
     // MARK: - Out
 
-    mutating func relayPacket(_ packet: UnsafeMutableRawBufferPointer, _ result: Ingested, arrival: UInt64) {
+    mutating func relayPacket(_ packet: UnsafeRawBufferPointer, _ result: Ingested, arrival: UInt64) {
         guard let track = forwarder.tracks.find(result.track), track.pointee.relayMask != 0 else { return }
-        let original = UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)])
         var workers = track.pointee.relayMask
         while workers != 0 {
             let worker = workers.trailingZeroBitCount
             workers &= workers &- 1
             guard worker < relay.rings.count, let ring = relay.rings[worker] else { continue }
             if ring.write(
-                packet: original, track: track.pointee.relayNumber, encoding: result.layer, arrival: arrival)
+                packet: packet, track: track.pointee.relayNumber, encoding: result.layer, arrival: arrival)
             {
                 relay.packetsOut &+= 1
             } else {
@@ -91,7 +90,7 @@ extension WorkerCore {
         let packet = UnsafeMutableRawBufferPointer(mutating: record.payload)
         let result = forwarder.receive(
             rtp: packet, from: forwarder.tracks[id].pointee.peer, now: now, arrival: record.arrival)
-        if recordingCount > 0, result.outcome == .media { self.record(packet, result, arrival: record.arrival) }
+        deliver(UnsafeRawBufferPointer(packet), result, arrival: record.arrival)
         if packetsSinceFlush >= WorkerCore.packetsPerFlush { sendPending(now: now) }
     }
 

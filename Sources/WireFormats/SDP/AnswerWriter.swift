@@ -68,7 +68,10 @@ struct AnswerWriter {
         media.lines.append(.attribute("rtcp-mux"))
         media.lines.append(.attribute("rtcp-rsize"))
         media.formats = section.codecs.flatMap { codec in
-            [String(codec.payloadType)] + (codec.retransmissionPayloadType.map { [String($0)] } ?? [])
+            // Browsers send redundancy when it stands before what it is of.
+            [codec.redundancyPayloadType, codec.payloadType, codec.retransmissionPayloadType].compactMap { number in
+                number.map { String($0) }
+            }
         }
         let startBitrate = section.kind == .video && direction.receives ? wish.startBitrate : nil
         for codec in section.codecs { write(codec, startBitrate: startBitrate, to: &media) }
@@ -106,9 +109,14 @@ struct AnswerWriter {
             media.lines.append(.attribute("rtcp-fb", "\(codec.payloadType) \(feedback)"))
         }
         var parameters = codec.parameters
+        if codec.isOpus { parameters["useinbandfec"] = "1" }
         if let startBitrate { parameters["x-google-start-bitrate"] = String(startBitrate) }
         if !parameters.isEmpty {
             media.lines.append(.attribute("fmtp", "\(codec.payloadType) \(parameters)"))
+        }
+        if let redundant = codec.redundancyPayloadType {
+            media.lines.append(.attribute("rtpmap", "\(redundant) red/\(codec.clockRate)\(channels)"))
+            media.lines.append(.attribute("fmtp", "\(redundant) \(codec.payloadType)/\(codec.payloadType)"))
         }
         if let repair = codec.retransmissionPayloadType {
             media.lines.append(.attribute("rtpmap", "\(repair) rtx/\(codec.clockRate)"))

@@ -18,10 +18,12 @@ package struct CodecCapability: Sendable {
     package var format: Format
     package var feedback: [String]
     package var retransmits: Bool
+    /// Also inside of `red` (RFC 2198).
+    package var isMadeRedundant: Bool
 
     package init(
         kind: MediaKind, name: String, clockRate: UInt32, channels: Int = 1, format: Format = .any,
-        feedback: [String], retransmits: Bool
+        feedback: [String], retransmits: Bool, isMadeRedundant: Bool = false
     ) {
         self.kind = kind
         self.name = name
@@ -30,6 +32,7 @@ package struct CodecCapability: Sendable {
         self.format = format
         self.feedback = feedback
         self.retransmits = retransmits
+        self.isMadeRedundant = isMadeRedundant
     }
 }
 
@@ -50,8 +53,8 @@ package struct MediaCapabilities: Sendable {
         self.acceptsDataChannels = acceptsDataChannels
     }
 
-    /// Opus, VP8, VP9, H.264 and AV1, each with retransmission. No RED and no ULPFEC for video: a browser that sees RED
-    /// in an answer wraps every packet in it.
+    /// Opus, VP8, VP9, H.264 and AV1, each with retransmission, Opus also in RED. No RED and no ULPFEC for video: a browser
+    /// that sees RED in an answer wraps every packet in it.
     package static let consilium: MediaCapabilities = {
         let videoFeedback = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"]
         func video(_ name: String, _ format: CodecCapability.Format) -> CodecCapability {
@@ -61,7 +64,7 @@ package struct MediaCapabilities: Sendable {
         var codecs = [
             CodecCapability(
                 kind: .audio, name: "opus", clockRate: 48_000, channels: 2, feedback: ["transport-cc", "nack"],
-                retransmits: true),
+                retransmits: true, isMadeRedundant: true),
             video("VP8", .any), video("VP9", .vp9(profile: 0)), video("VP9", .vp9(profile: 2)),
             video("AV1", .av1(profile: 0)),
         ]

@@ -10,10 +10,12 @@ package struct NegotiatedCodec: Sendable, Hashable {
     /// `nack`, `nack pli`, `ccm fir`, `transport-cc`, `goog-remb`: what both sides know.
     package var feedback: [String]
     package var retransmissionPayloadType: UInt8?
+    /// Of packets that hold this format's payloads and those of packets before them (RFC 2198).
+    package var redundancyPayloadType: UInt8?
 
     package init(
         payloadType: UInt8, name: String, clockRate: UInt32, channels: Int, parameters: FormatParameters,
-        feedback: [String], retransmissionPayloadType: UInt8?
+        feedback: [String], retransmissionPayloadType: UInt8?, redundancyPayloadType: UInt8? = nil
     ) {
         self.payloadType = payloadType
         self.name = name
@@ -22,6 +24,7 @@ package struct NegotiatedCodec: Sendable, Hashable {
         self.parameters = parameters
         self.feedback = feedback
         self.retransmissionPayloadType = retransmissionPayloadType
+        self.redundancyPayloadType = redundancyPayloadType
     }
 }
 

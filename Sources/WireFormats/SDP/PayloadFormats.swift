@@ -65,6 +65,7 @@ struct PayloadFormats {
             var match = codec
             match.feedback = capability.feedback.filter { format.feedback.contains($0) }
             if capability.retransmits { match.retransmissionPayloadType = retransmission(of: format) }
+            if capability.isMadeRedundant { match.redundancyPayloadType = redundancy(of: format) }
             codecs.append(match)
         }
         return codecs
@@ -76,6 +77,19 @@ struct PayloadFormats {
             candidate.name.equalsIgnoringCase("rtx") && candidate.clockRate == format.clockRate
                 && !(64...95).contains(candidate.payloadType)
                 && candidate.parameters["apt"]?.decimal(UInt8.self) == format.payloadType
+        }?.payloadType
+    }
+
+    /// RFC 2198 §5: the payload type whose parameters name the format's, and no other, for every block.
+    private func redundancy(of format: Format) -> UInt8? {
+        formats.first { candidate in
+            guard candidate.name.equalsIgnoringCase("red"), candidate.clockRate == format.clockRate,
+                candidate.channels == format.channels, !(64...95).contains(candidate.payloadType),
+                candidate.parameters.parameters.count == 1, let blocks = candidate.parameters.parameters.first,
+                blocks.value == nil
+            else { return false }
+            let named = blocks.name.split(separator: "/", omittingEmptySubsequences: false)
+            return named.count >= 2 && named.allSatisfy { $0.decimal(UInt8.self) == format.payloadType }
         }?.payloadType
     }
 
@@ -123,6 +137,7 @@ extension CodecCapability {
 }
 
 extension NegotiatedCodec {
+    package var isOpus: Bool { name.equalsIgnoringCase("opus") }
     package var isH264: Bool { name.equalsIgnoringCase("H264") }
     package var isVP9: Bool { name.equalsIgnoringCase("VP9") }
     package var isAV1: Bool { name.equalsIgnoringCase("AV1") }

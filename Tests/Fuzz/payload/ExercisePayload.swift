@@ -10,13 +10,14 @@ func exercisePayload(_ bytes: UnsafeRawBufferPointer) {
         _ = format.startsKeyFrame(payload)
         _ = format.pictureSize(payload)
     }
-    switch choice % 6 {
+    switch choice % 7 {
     case 0: exerciseVP8(payload)
     case 1: exerciseVP9(payload)
     case 2: exerciseH264(payload)
     case 3: exerciseAV1(payload)
     case 4: if let packet = OpusPacket(payload) { precondition((120...5760).contains(packet.samples)) }
-    default: exerciseDescriptor(payload)
+    case 5: exerciseDescriptor(payload)
+    default: exerciseRedundantAudio(payload)
     }
 }
 
@@ -90,6 +91,19 @@ private func exerciseDescriptor(_ payload: UnsafeRawBufferPointer) {
         }
         precondition(again.frame.referenceCount == read.frame.referenceCount && again.activeDecodeTargets == 1)
     }
+}
+
+/// Blocks lie within the payload, one after the other, and its own comes last.
+private func exerciseRedundantAudio(_ payload: UnsafeRawBufferPointer) {
+    guard let audio = RedundantAudio(payload) else { return }
+    precondition(audio.count <= RedundantAudio.mostBlocks)
+    var position = audio.count * RedundantAudio.headerLength + RedundantAudio.lastHeaderLength
+    for index in 0..<audio.count {
+        precondition(Int(audio[index].offset) == position, "a block that does not follow the one before")
+        position += Int(audio[index].length)
+    }
+    precondition(Int(audio.primary.offset) == position && audio.primary.length > 0)
+    precondition(position + Int(audio.primary.length) == payload.count, "bytes that belong to no block")
 }
 
 private func withCopy(of payload: UnsafeRawBufferPointer, _ body: (UnsafeMutableRawBufferPointer) -> Void) {

@@ -38,7 +38,7 @@ struct AnswerTests {
                 let map = media.attributes("rtpmap").filter { $0.hasPrefix("\(format) ") }
                 #expect(map.count == 1, "\(name): payload type \(format)")
                 #expect(offered.attributes("rtpmap").contains { $0 == map.first ?? "" }, "\(name): \(map)")
-                #expect(map.allSatisfy { !$0.contains("red/") && !$0.contains("ulpfec/") }, "\(name)")
+                #expect(map.allSatisfy { !$0.contains("red/90000") && !$0.contains("ulpfec/") }, "\(name)")
             }
             for value in media.attributes("extmap") {
                 #expect(offered.attributes("extmap").contains(value), "\(name): \(value)")
@@ -177,5 +177,35 @@ struct AnswerTests {
         let text = answer.description
         #expect(!text.contains("a=evil\r\n") && !text.contains("\na=evil"))
         #expect(try SessionDescription(parsing: text) == answer)
+    }
+
+    private func audio(_ extra: [String], numbers: String = "111 63 0") throws -> [String] {
+        var offer = OfferText()
+        var section = OfferText.audio(mid: "0", extra: extra)
+        section[0] = "m=audio 9 UDP/TLS/RTP/SAVPF \(numbers)"
+        offer.sections = [section]
+        let answer = makeAnswer(
+            to: try offer.evaluated(), transport: .sample(), sections: [AnswerSection(mid: "0", direction: .sendrecv)])
+        return answer.description.split(separator: "\r\n").map { String($0) }
+    }
+
+    @Test("RED over Opus is answered in front of it, and Opus with in-band correction")
+    func redundancy() throws {
+        let lines = try audio(["a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"])
+        #expect(lines.contains { $0.hasPrefix("m=audio") && $0.hasSuffix(" 63 111") })
+        #expect(lines.contains("a=rtpmap:63 red/48000/2"))
+        #expect(lines.contains("a=fmtp:63 111/111"))
+        #expect(lines.contains { $0.hasPrefix("a=fmtp:111 ") && $0.contains("useinbandfec=1") })
+    }
+
+    @Test(
+        "RED over anything else, or on a number that looks like RTCP, is left out",
+        arguments: ["111/0", "0/0", "111", "111/111/63", "", "111/", "111/111;x=1"])
+    func otherRedundancy(parameters: String) throws {
+        let lines = try audio(["a=rtpmap:63 red/48000/2", "a=fmtp:63 \(parameters)"])
+        #expect(lines.contains { $0.hasPrefix("m=audio") && $0.hasSuffix("SAVPF 111") })
+        #expect(!lines.contains { $0.contains(" red/") })
+        let looksLikeControl = try audio(["a=rtpmap:72 red/48000/2", "a=fmtp:72 111/111"], numbers: "111 72 0")
+        #expect(!looksLikeControl.contains { $0.contains(" red/") })
     }
 }
