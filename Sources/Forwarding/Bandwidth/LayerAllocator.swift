@@ -66,7 +66,7 @@ package struct LayerAllocator: Sendable {
     package static let shareOfFaces = 0.2
 
     package var streams: [AllottedStream] = []
-    /// What could be sent at best, and what the next step needs: goals of probes.
+    /// What could be sent at best, and with one step more for each stream: goals of probes.
     package private(set) var idealBitsPerSecond = 0.0
     package private(set) var nextBitsPerSecond = 0.0
     private var plan: [Int] = []
@@ -231,17 +231,18 @@ package struct LayerAllocator: Sendable {
     private mutating func setGoals(audio: Double) {
         var ideal = audio
         var given = audio
-        var step = Double.infinity
+        // One step for each: while streams rest, what they may have afterwards is found out.
+        var steps = 0.0
         for stream in streams where stream.limit >= 0 && stream.limit < stream.rungs.count {
             ideal += stream.rungs[stream.limit].bitsPerSecond
             given += stream.cost
             if stream.given < stream.limit {
-                step = min(step, stream.rungs[stream.given + 1].bitsPerSecond - stream.cost)
+                steps += stream.rungs[stream.given + 1].bitsPerSecond - stream.cost
             }
         }
         let headroom = LayerAllocator.usableForSteps
         idealBitsPerSecond = ideal / headroom
-        nextBitsPerSecond = step == .infinity ? 0 : (given + step) / headroom
+        nextBitsPerSecond = steps == 0 ? 0 : (given + steps) / headroom
     }
 
     private mutating func explain(isOpen: Bool) -> Bool {

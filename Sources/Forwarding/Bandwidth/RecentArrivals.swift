@@ -13,6 +13,8 @@ package struct RecentArrivals: Sendable {
     static let standing = 3
     /// Times what one slice brings at the estimate.
     static let heap = 2.5
+    /// Bytes, some packets.
+    static let firstOfHeap: Int32 = 4000
 
     private var bytes = InlineArray<32, Int32>(repeating: 0)
     /// Microseconds from one end's clock to the other's.
@@ -65,7 +67,9 @@ package struct RecentArrivals: Sendable {
         var empty = 0
         for back in stride(from: RecentArrivals.sliceCount - 2, through: 0, by: -1) {
             let arrived = bytes[RecentArrivals.place(newest - Int64(back))]
-            if empty >= 2, arrived > heap { return true }
+            // Of a heap that has just come only a part may have been told of.
+            let needed = back == 0 ? min(heap, RecentArrivals.firstOfHeap) : heap
+            if empty >= 2, arrived > needed, heap > RecentArrivals.firstOfHeap { return true }
             empty = arrived == 0 ? empty + 1 : 0
         }
         return false
