@@ -270,7 +270,12 @@ package struct LayerSelector: Sendable {
             if isNewStructure || !hasStarted {
                 generation = described.pointee.generation
                 isLimited = false
-                take(wanted, structure, from: frame)
+                // Its key frame may have come late, when some of its layers had already been left out.
+                let reachable =
+                    found.pointee.dependencies.referenceCount == 0 || !hasStarted
+                    ? wanted : intactTarget(upTo: wanted, at: frame, found, structure)
+                take(reachable ?? wanted, structure, from: frame)
+                if reachable == nil { isBroken = true }
             } else if wanted != target, canSwitch(to: wanted, at: frame, found, structure) {
                 take(wanted, structure, from: frame)
             }
@@ -322,6 +327,28 @@ package struct LayerSelector: Sendable {
             (bestRank, best) = (rank, index)
         }
         return best ?? lowest
+    }
+
+    /// The largest target up to one that has lost nothing so far; nil when all have.
+    private func intactTarget(
+        upTo wanted: UInt8, at frame: UInt32, _ found: UnsafePointer<DescribedFrames.Frame>,
+        _ structure: UnsafePointer<FrameDependencyStructure>
+    ) -> UInt8? {
+        var best: UInt8?
+        var bestRank = -1
+        let limit = (structure.pointee.spatial(ofTarget: wanted), structure.pointee.temporal(ofTarget: wanted))
+        for index in 0..<UInt8(truncatingIfNeeded: structure.pointee.decodeTargetCount) {
+            let spatial = structure.pointee.spatial(ofTarget: index)
+            let temporal = structure.pointee.temporal(ofTarget: index)
+            let rank = Int(spatial) << 8 | Int(temporal)
+            guard spatial <= limit.0, temporal <= limit.1, rank > bestRank else { continue }
+            if let chain = structure.pointee.chain(ofTarget: index) {
+                let difference = UInt32(found.pointee.dependencies.chainDifferences[chain])
+                guard difference == 0 || window[frame &- difference] != .leftOut else { continue }
+            }
+            (bestRank, best) = (rank, index)
+        }
+        return best
     }
 
     /// At a switch indication, or where the receiver has had all that the smaller target needs.
