@@ -39,33 +39,42 @@ package struct SentPacket: Sendable {
     }
 }
 
-/// A ring by outgoing sequence number.
+/// A ring by outgoing sequence number. Its memory comes with the first packet: a page may have a hundred sections of which it
+/// shows three.
 package struct SentPackets: ~Copyable {
-    private var packets: UnsafeMutablePointer<SentPacket>
+    private var packets: UnsafeMutablePointer<SentPacket>?
     private let mask: Int
 
     package init(capacity: Int) {
         var size = 16
         while size < capacity { size *= 2 }
-        packets = .allocate(capacity: size)
-        packets.initialize(repeating: SentPacket(), count: size)
         mask = size - 1
     }
 
-    deinit { packets.deallocate() }
+    deinit { packets?.deallocate() }
+
+    private mutating func allocate() -> UnsafeMutablePointer<SentPacket> {
+        let new = UnsafeMutablePointer<SentPacket>.allocate(capacity: mask + 1)
+        new.initialize(repeating: SentPacket(), count: mask + 1)
+        packets = new
+        return new
+    }
 
     package mutating func insert(_ packet: SentPacket) {
-        packets[Int(packet.sequence) & mask] = packet
-        packets[Int(packet.sequence) & mask].flags.insert(.isValid)
+        let place = (packets ?? allocate()) + (Int(packet.sequence) & mask)
+        place.pointee = packet
+        place.pointee.flags.insert(.isValid)
     }
 
     package func find(_ sequence: UInt16) -> UnsafeMutablePointer<SentPacket>? {
+        guard let packets else { return nil }
         let place = packets + (Int(sequence) & mask)
         guard place.pointee.flags.contains(.isValid), place.pointee.sequence == sequence else { return nil }
         return place
     }
 
     package mutating func removeAll() {
+        guard let packets else { return }
         for index in 0...mask { packets[index].flags = [] }
     }
 }

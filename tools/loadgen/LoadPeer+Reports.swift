@@ -49,6 +49,8 @@ extension LoadPeer {
     private func requestPicture(_ index: Int, now: UInt64) {
         let stream = received[index]
         guard stream.isVideo, stream.packets > 0, stream.firstKeyFrameAt == nil else { return }
+        // While a key frame is coming in, a browser waits for the rest of it.
+        guard now &- stream.keyFramePacketAt > LoadPeer.pictureLossInterval else { return }
         if stream.pictureLossDue == 0 {
             received[index].pictureLossDue = now &+ LoadPeer.pictureLossInterval
         } else if now >= stream.pictureLossDue {

@@ -19,6 +19,8 @@ struct ReceivedStream {
     private(set) var missing: [UInt16: Missing] = [:]
     var repairPackets: UInt64 = 0
     private(set) var firstKeyFrameAt: UInt64?
+    /// When the last packet of a key frame came that is not whole yet.
+    private(set) var keyFramePacketAt: UInt64 = 0
     private(set) var lastPacketAt: UInt64 = 0
     var pictureLossDue: UInt64 = 0
     var lastSenderReport: UInt32 = 0
@@ -114,6 +116,7 @@ struct ReceivedStream {
         } else {
             return
         }
+        keyFramePacketAt = now
         if marker { firstKeyFrameAt = now }
     }
 }
