@@ -85,7 +85,11 @@ struct Doctor: AsyncParsableCommand {
             for port in media.tcpPorts { ports.append((.tcp, media.address, port, "media.tcpPort")) }
         }
         let cores = ProcessInfo.processInfo.activeProcessorCount
-        report.well("\(media.workerCount) of this host's \(cores) cores carry media")
+        if media.workerCount > cores {
+            report.note("media.workers: \(media.workerCount) threads for media share \(cores) cores; fewer do the same")
+        } else {
+            report.well("media is carried by \(media.workerCount) of \(cores) cores")
+        }
         for (transport, address, port, name) in ports {
             if let reason = PortProbe.fault(transport, address: address, port: port) {
                 report.fault("\(name): \(transport.rawValue) port \(port) on \(address): \(reason)")

@@ -12,6 +12,8 @@ struct Serve: AsyncParsableCommand {
         abstract: "Start the server.",
         discussion: """
             Runs until SIGTERM or SIGINT; then everybody is told, recordings are closed, and it exits 0 within five seconds.
+            Media is carried by one thread less than the host has cores, each with a port of its own from media.udpPort \
+            upwards; --set media.workers=N sets another number.
             """)
 
     @OptionGroup var options: ConfigurationOptions
