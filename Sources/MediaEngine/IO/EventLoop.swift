@@ -155,6 +155,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     // MARK: SerialExecutor (any thread)
 
     package func enqueue(_ job: consuming ExecutorJob) {
+        // The runtime holds executors unowned, and once it is queued the job may run, end its actor and with it the loop.
+        let keptAlive = Unmanaged.passRetained(self)
+        defer { keptAlive.release() }
         let job = UnownedJob(job)
         pthread_mutex_lock(lock)
         incoming.append(job)
