@@ -195,6 +195,10 @@ struct Surgery: ParsableCommand {
                     gaps)
             ),
             ("joins: transit, sound", measured.sound.words),
+            (
+                "joins: repaired, lost, by the load",
+                "\(after.repaired - before.repaired), \(after.lost - before.lost), \(after.socketDrops)"
+            ),
         ]
         for fault in Set(joined.faults).prefix(3) { report.notes.append("join failed: \(fault)") }
     }
