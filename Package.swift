@@ -54,7 +54,9 @@ var targets: [Target] = [
     room("PacketRing", ["CLinux"]),
     room("PeerTransport", ["WireFormats", "COpenSSL", "CSRTP", "CIPSecMB"]),
     room("Forwarding", ["WireFormats"], exclude: ["Audio/README.md", "Bandwidth/README.md"]),
-    room("MediaEngine", ["Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"]),
+    room(
+        "MediaEngine", ["Forwarding", "PeerTransport", "WireFormats", "PacketRing", "CLinux"],
+        exclude: ["Workers/README.md"]),
     room("Rooms"),
     room("Imaging", ["CZlib"], exclude: ["Pixels/FORMAT.md"]),
     room("Archive", ["WireFormats", "Rooms", "PacketRing", "COpenSSL", "COpus", "CVPX", "CZlib", grdb]),

@@ -65,7 +65,7 @@ extension Forwarder {
     }
 
     /// The encoding with this rid, made when it is seen for the first time.
-    private mutating func encoding(
+    mutating func encoding(
         ofSection index: Int, rid: [UInt8], peer peerID: Int32, format: PayloadFormat, now: UInt64
     ) -> Int32? {
         let trackID = peers[peerID].pointee.sections[index].track

@@ -97,10 +97,9 @@ extension Forwarder {
             let begins = encoding.pointee.notePacket(newest: track.pointee.lastPacketAt, now: now)
             track.pointee.lastPacketAt = now
             if begins, track.pointee.isVideo { sourceBegins(encodingID, track: trackID, now: now) }
-            if encoding.pointee.unwrapper.highest == position {
-                encoding.pointee.newestTimestamp = header.timestamp
-                encoding.pointee.newestAt = arrival
-            }
+            encoding.pointee.noteNewest(
+                timestamp: header.timestamp, isHighest: encoding.pointee.unwrapper.highest == position,
+                arrival: arrival)
             if encoding.pointee.isLayer {
                 encoding.pointee.arrivalClock.note(
                     timestamp: header.timestamp, arrival: arrival, clockRate: encoding.pointee.clockRate)
@@ -143,6 +142,9 @@ extension Forwarder {
         if header.payloadLength == 0 { entry.flags.insert(.isPaddingOnly) }
         guard let stored = store(packet, header, found, &entry, encodingID, peer: peerID) else {
             return refuse(.malformed)
+        }
+        if encoding.pointee.ingest.hasLateStructure, let highest = encoding.pointee.unwrapper.highest {
+            encoding.pointee.ingest.readAgain(after: position, to: highest, in: encoding.pointee.history)
         }
         encoding.pointee.layerRates.add(
             bytes: packet.count, spatial: stored.pointee.layers.spatial, temporal: stored.pointee.layers.temporal)

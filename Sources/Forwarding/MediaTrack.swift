@@ -16,6 +16,13 @@ package struct MediaTrack: ~Copyable {
     package var recorderTrack: UInt32 = 0
     /// Where its owner keeps the recorder.
     package var recorderRing: Int32 = -1
+    /// The workers, one a bit, that it is relayed to, and under which number they know it.
+    package var relayMask: UInt64 = 0
+    package var relayNumber: UInt32 = 0
+    /// Published on another worker, and relayed from there.
+    package var isRelayed = false
+    /// How many layers receivers there want.
+    package var relayWanted = 0
 
     /// Ids, in the order in which they were bound; a place is -1 until then.
     package var encodings: [Int32] = []

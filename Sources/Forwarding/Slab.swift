@@ -40,6 +40,19 @@ package struct Slab<Element: ~Copyable>: ~Copyable {
         return Int32(truncatingIfNeeded: index)
     }
 
+    /// Takes an id out of use without a value: for slabs that share their ids with another one.
+    package mutating func reserve() -> Int32 {
+        if let reused = free.popLast() { return reused }
+        if end == capacity { grow() }
+        end += 1
+        return Int32(truncatingIfNeeded: end - 1)
+    }
+
+    package mutating func unreserve(_ id: Int32) {
+        guard id >= 0, Int(id) < end, !contains(id) else { return }
+        free.append(id)
+    }
+
     package mutating func remove(_ id: Int32) {
         guard contains(id) else { return }
         (elements + Int(id)).deinitialize(count: 1)

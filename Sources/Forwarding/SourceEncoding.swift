@@ -62,7 +62,7 @@ package struct SourceEncoding: ~Copyable {
     package var lastPacketAt: UInt64?
     /// Since when packets have come without a long pause.
     package var flowingSince: UInt64?
-    /// Of the newest packet with a payload.
+    /// Of the newest picture.
     package var newestTimestamp: UInt32?
     package var newestAt: UInt64 = 0
     /// Of layers that have others beside them.
@@ -97,6 +97,14 @@ package struct SourceEncoding: ~Copyable {
         guard lastPacketAt < now else { return true }
         return now - lastPacketAt < SourceEncoding.silence
             && (newest < lastPacketAt || newest - lastPacketAt < SourceEncoding.silenceBesideOthers)
+    }
+
+    @inline(__always)
+    package mutating func noteNewest(timestamp: UInt32, isHighest: Bool, arrival: UInt64) {
+        // A repaired packet may be the first of its picture, with nothing but padding behind it.
+        if let newestTimestamp, !isHighest, Int32(bitPattern: timestamp &- newestTimestamp) <= 0 { return }
+        newestTimestamp = timestamp
+        newestAt = arrival
     }
 
     /// true when it begins to flow, for the first time or again.

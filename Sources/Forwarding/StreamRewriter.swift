@@ -180,7 +180,7 @@ package struct StreamRewriter: Sendable {
             highestFilled = out
             lastMarker = endsPicture || entry.pointee.flags.contains(.marker)
             // The rest of a picture may come late and says nothing of when the picture was due.
-            if timestamp != lastTimestamp || isFirst { lastTime = now }
+            if timestamp != lastTimestamp || isFirst { lastTime = max(lastTime, now) }
             lastTimestamp = timestamp
             if hasPicture { lastPictureID = packet.pictureID }
             if entry.pointee.flags.contains(.hasTemporalIndex) { lastTemporalIndex = packet.temporalIndex }

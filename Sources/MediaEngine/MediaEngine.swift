@@ -17,11 +17,13 @@ package final class MediaEngine: Sendable {
         var placement = WorkerPlacement()
         placement.peersPerPart = max(1, configuration.peersPerWorker)
         directory = RoomDirectory(gauges: gauges, placement: placement)
+        let fabric = RelayFabric(count: gauges.count)
         workers = try gauges.indices.map { [directory, continuation] index in
             try MediaWorker(
                 configuration: configuration, index: index, certificate: certificate, events: continuation,
-                gauge: gauges[index], directory: directory)
+                gauge: gauges[index], directory: directory, fabric: fabric)
         }
+        fabric.set(workers)
         for worker in workers { try worker.loop.start() }
         // The first job on each loop: sockets are served from then on.
         Task { [workers] in for worker in workers { await worker.begin() } }
@@ -49,7 +51,31 @@ package final class MediaEngine: Sendable {
     package func negotiate(room: String, peer: String, offer: PeerOffer) async throws(NegotiationError) -> PeerAnswer {
         let worker = directory.enter(room, peer: peer, isViewer: offer.isReceiveOnly)
         defer { directory.leave(room, peer: peer, worker: worker) }
-        return try await workers[worker].negotiate(room: room, peer: peer, offer: offer)
+        let part = await spread(room, to: worker)
+        do throws(NegotiationError) {
+            let answer = try await workers[worker].negotiate(room: room, peer: peer, offer: offer)
+            // Had it been closed and opened again meanwhile, the others would not know.
+            if part != nil, await workers[worker].openPart(room, mayOpen: false) != part {
+                _ = await spread(room, to: worker)
+            }
+            return answer
+        } catch {
+            // It may have been opened for this peer alone.
+            await workers[worker].forgetIfEmpty(room)
+            throw error
+        }
+    }
+
+    /// Makes the worker one of those that the room is on, and all of them know each other's streams; nil when it is the
+    /// only one.
+    private func spread(_ room: String, to worker: Int) async -> UInt64? {
+        let known = directory.parts(of: room)
+        guard known.count > 1 else { return nil }
+        var parts: [Int: UInt64] = [:]
+        for part in known { parts[part] = await workers[part].openPart(room, mayOpen: part == worker) }
+        guard parts.count > 1 else { return nil }
+        for part in parts.keys.sorted() { await workers[part].joinParts(room, parts) }
+        return parts[worker]
     }
 
     /// Restarts ICE from an `application/trickle-ice-sdpfrag` (RFC 8840, RFC 9725 §4.3.3) and answers with one.
@@ -86,12 +112,23 @@ package final class MediaEngine: Sendable {
     }
 
     package func statistics(room: String) async -> RoomStatistics {
-        await (home(of: room) ?? workers[0]).statistics(room: room)
+        var sum = await (home(of: room) ?? workers[0]).statistics(room: room)
+        let parts = directory.parts(of: room)
+        guard parts.count > 1 else { return sum }
+        for part in parts where part != directory.home(of: room) {
+            sum.peers += await workers[part].statistics(room: room).peers
+        }
+        for part in parts { sum.add(await workers[part].relayedReceivers(room: room)) }
+        sum.peers.sort { $0.peer < $1.peer }
+        return sum
     }
 
     /// Why each receiver gets what it gets.
     package func explain(room: String) async -> RoomExplanation {
-        await (home(of: room) ?? workers[0]).explain(room: room)
+        var sum = RoomExplanation(room: room, receivers: [])
+        for part in directory.parts(of: room) { sum.receivers += await workers[part].explain(room: room).receivers }
+        sum.receivers.sort { $0.peer < $1.peer }
+        return sum
     }
 
     package func statistics() async -> EngineStatistics {

@@ -57,6 +57,16 @@ package struct RoomStatistics: Sendable, Codable, Equatable {
     package var room: String
     package var recording: Bool
     package var peers: [Peer]
+
+    /// Receivers on other workers, by participant and stream.
+    mutating func add(_ receivers: [String: [String: Int]]) {
+        for index in peers.indices {
+            guard let counts = receivers[peers[index].peer] else { continue }
+            for place in peers[index].published.indices {
+                peers[index].published[place].receivers += counts[peers[index].published[place].stream] ?? 0
+            }
+        }
+    }
 }
 
 /// Counters of the whole engine since its start; `refused` counts unknown and hostile traffic by reason.
@@ -125,5 +135,11 @@ package struct WorkerStatistics: Sendable, Codable, Equatable {
     package var camerasRefusedFromSenders: UInt64 = 0
     package var camerasRefusedToReceivers: UInt64 = 0
     package var timesThinned: UInt64 = 0
+    /// Packets to and from other workers, for rooms that span several; those that found no room in a ring.
+    package var packetsRelayedOut: UInt64 = 0
+    package var packetsRelayedIn: UInt64 = 0
+    package var relayDrops: UInt64 = 0
+    /// What waits in the rings from other workers, at this moment.
+    package var relayBytesWaiting = 0
     package init() {}
 }

@@ -152,6 +152,15 @@ package final class PacketRing: @unchecked Sendable {
         return track
     }
 
+    /// Wakes a consumer that waits, whatever there is for it. A producer that writes packets in batches says so once
+    /// after each, and `wakeBytes` may then be as large as the ring.
+    package func wake() {
+        // The exchange orders this after the packets' positions; a load could overtake them.
+        if isConsumerWaiting.exchange(false, ordering: .sequentiallyConsistent), wakeup >= 0 {
+            _ = clinux_eventfd_signal(wakeup)
+        }
+    }
+
     private func control(_ record: ControlRecord) {
         guard !producer.pointee.hasEnded else { return }
         if tellBacklog(limit: UInt64(capacity), arrival: record.arrival), append(record) {
@@ -286,6 +295,23 @@ package final class PacketRing: @unchecked Sendable {
         keyFrameTail.store(position &+ 1, ordering: .releasing)
         return true
     }
+
+    // MARK: Consumers with a loop of their own
+
+    /// Readable when `prepareToWait` has said true and something has come since. Belongs to the ring.
+    package var wakeDescriptor: Int32 { wakeup }
+
+    /// Before the consumer goes to wait for its descriptor; false when there is something to drain already.
+    package func prepareToWait() -> Bool {
+        isConsumerWaiting.store(true, ordering: .sequentiallyConsistent)
+        guard tail.load(ordering: .sequentiallyConsistent) != head.load(ordering: .relaxed) else { return true }
+        isConsumerWaiting.store(false, ordering: .sequentiallyConsistent)
+        return false
+    }
+
+    /// The descriptor is readable no longer, or again: for a consumer that leaves some of the work for its next turn.
+    package func silence() { if wakeup >= 0 { _ = clinux_eventfd_drain(wakeup) } }
+    package func wakeAgain() { if wakeup >= 0 { _ = clinux_eventfd_signal(wakeup) } }
 
     private func record(at place: Int, _ rawKind: UInt8) -> PacketRecord? {
         guard let kind = PacketRecordKind(rawValue: rawKind) else { return nil }

@@ -1,5 +1,11 @@
 """What the tests of the room page do again and again: come in, share a screen, look at decoded pictures."""
 
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+
 from harness import until
 
 # Two cores carry several browsers only with small pictures.
@@ -15,6 +21,19 @@ REWRITE_CANDIDATES = """
         return original.call(this, { type: description.type, sdp: sdp.join("\\r\\n") });
     };
 })
+"""
+
+# Somebody who only watches and listens.
+NO_DEVICES = 'localStorage.setItem("consilium.devices", JSON.stringify({ cameraOff: true, microphoneOff: true }));'
+
+# The tab counts as hidden when the test says so.
+HIDEABLE = """
+window.hiddenByTest = false;
+Object.defineProperty(document, "visibilityState", { get: () => (window.hiddenByTest ? "hidden" : "visible") });
+window.hide = (hidden) => {
+    window.hiddenByTest = hidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+};
 """
 
 # Lets a test break the signalling connection under the page's feet.
@@ -67,17 +86,47 @@ def wait_for(page, expression, seconds=15):
     return until(lambda: page.evaluate(expression), seconds, expression)
 
 
-def enter(browser, server, room, name, role, kind="mdt", width=1280, height=720, scale=1, script=None):
+class Relay:
+    """A running relay.py in front of the server's media port."""
+
+    def __init__(self, server, process):
+        self.process = process
+        port = json.loads(process.stdout.readline())["udp"]
+        self.script = f"{REWRITE_CANDIDATES}([{server.media_port}, {port}])"
+
+    def tell(self, do, **words):
+        """Gives an order and returns the relay's state."""
+        self.process.stdin.write(json.dumps({"do": do, **words}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@contextlib.contextmanager
+def relayed(server, **conditions):
+    """A relay; pages that are opened with its `script` reach the server through it."""
+    words = [sys.executable, pathlib.Path(__file__).with_name("relay.py"), "--to", f"127.0.0.1:{server.media_port}"]
+    for name, value in conditions.items():
+        words += [f"--{name}", str(value)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Relay(server, process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def enter(browser, server, room, name, role, kind="mdt", width=1280, height=720, scale=1, script=None,
+          devices=SMALL_PICTURES, query=""):
     """Opens a link in a window of its own, joins, and waits until the media path stands."""
     context = browser.new_context(
         permissions=["camera", "microphone"], viewport={"width": width, "height": height}, device_scale_factor=scale)
-    context.add_init_script(SMALL_PICTURES)
+    context.add_init_script(devices)
     if script:
         context.add_init_script(script)
     page = context.new_page()
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.goto(server.room_link(room, name=name, role=role, kind=kind))
+    page.goto(server.room_link(room, name=name, role=role, kind=kind).replace("/room.html", f"/room.html{query}"))
     page.click("#join")
     wait_for(page, "window.consilium?.view && consilium.media.state === 'connected'", 20)
     return page

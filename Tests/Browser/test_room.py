@@ -1,12 +1,6 @@
 """Rooms in real browsers: everyone sees everyone, through loss and through TCP."""
 
-import json
-import re
-import subprocess
-import sys
-
-from harness import ROOT
-from rooms import KEEP_SOCKETS, REWRITE_CANDIDATES, close, enter, pictures, share_screen, wait_for
+from rooms import KEEP_SOCKETS, close, enter, pictures, relayed, share_screen, wait_for
 
 
 def test_three_windows_with_camera_and_screen_all_see_each_other_move(browser, server):
@@ -25,26 +19,16 @@ def test_three_windows_with_camera_and_screen_all_see_each_other_move(browser, s
 
 
 def test_with_two_percent_loss_the_pictures_still_move(browser, server):
-    relay = subprocess.Popen(
-        [sys.executable, ROOT / "Tests" / "Browser" / "relay.py", "--to", f"127.0.0.1:{server.media_port}", "--loss", "2"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        port = json.loads(relay.stdout.readline())["udp"]
-        script = f"{REWRITE_CANDIDATES}([{server.media_port}, {port}])"
-        sender = enter(browser, server, "loss", "Dr A", "chair", script=script)
-        viewer = enter(browser, server, "loss", "Dr B", "expert", script=script)
+    with relayed(server, loss=2) as relay:
+        sender = enter(browser, server, "loss", "Dr A", "chair", script=relay.script)
+        viewer = enter(browser, server, "loss", "Dr B", "expert", script=relay.script)
         for _ in range(3):
             pictures(viewer, {"p1/camera"})
             pictures(sender, {"p2/camera"})
-        relay.stdin.write('{"do": "status"}\n')
-        relay.stdin.flush()
-        status = json.loads(relay.stdout.readline())
-        lost = sum(int(number) for number in re.findall(r'"lost": (\d+)', json.dumps(status)))
+        status = relay.tell("status")
+        lost = status["up"]["counters"]["lost"] + status["down"]["counters"]["lost"]
         assert lost > 10, f"the relay lost nothing, so nothing was shown: {status}"
         close(sender, viewer)
-    finally:
-        relay.kill()
-        relay.wait()
 
 
 def test_a_browser_without_udp_joins_by_tcp(browser, launch, server):

@@ -16,11 +16,13 @@ struct BandwidthTests {
     @Test(
         "the path is used, its queue stays short and hardly anything is lost by our doing",
         arguments: [
-            "5.0 Mbit/s", "10 to 2 Mbit/s", "10 Mbit/s, 16 kB buffer", "TCP only, 0.2 % lost below", "meeting, 4 Mbit/s",
+            "5.0 Mbit/s", "10 to 2 Mbit/s", "10 Mbit/s, 16 kB buffer", "TCP only, 0.2 % lost below",
+            "meeting, 4 Mbit/s",
         ])
     func network(named name: String) throws {
         let network = try #require(NetworkCase.all.first { $0.name == name })
         let run = NetworkRun(network, seed: 1)
-        #expect(run.broken == [], "used \(run.used), lost \(run.loss), queue \(run.queueing) s, \(run.switches) switches")
+        #expect(
+            run.broken == [], "used \(run.used), lost \(run.loss), queue \(run.queueing) s, \(run.switches) switches")
     }
 }

@@ -38,12 +38,15 @@ final class ForwardingWorld {
     static let rid: UInt8 = 10
     static let repairedRid: UInt8 = 11
 
-    init(rids: [String] = [], isVideo: Bool = true, sources: [(ssrc: UInt32, retransmission: UInt32?)] = []) {
+    init(
+        rids: [String] = [], isVideo: Bool = true, sources: [(ssrc: UInt32, retransmission: UInt32?)] = [],
+        picture: CodecKind = .vp8
+    ) {
         forwarder = Forwarder(now: now, wallClockOffset: 1_700_000_000_000_000_000, seed: 42)
         publisher = forwarder.addPeer(room: 1, cname: "p1")
         track = forwarder.addTrack(
             MediaTrack(
-                peer: publisher, room: 1, isVideo: isVideo, codec: isVideo ? .vp8 : .opus,
+                peer: publisher, room: 1, isVideo: isVideo, codec: isVideo ? picture : .opus,
                 payloadType: isVideo ? 96 : 111, isMuted: false, usesNack: true, usesPictureLoss: true,
                 usesFullIntra: true))
         forwarder.publish(
@@ -53,8 +56,8 @@ final class ForwardingWorld {
                     payloadTypes: isVideo ? [96, 97] : [111], rids: rids.map { Array($0.utf8) }, sources: sources)
             ],
             formats: [
-                (96, PayloadFormat(codec: .vp8, clockRate: 90_000)),
-                (97, PayloadFormat(codec: .vp8, repairs: 96, clockRate: 90_000)),
+                (96, PayloadFormat(codec: picture, clockRate: 90_000)),
+                (97, PayloadFormat(codec: picture, repairs: 96, clockRate: 90_000)),
                 (111, PayloadFormat(codec: .opus, clockRate: 48_000)),
             ],
             extensions: [
@@ -84,7 +87,7 @@ final class ForwardingWorld {
 
     func attach(_ stream: Int32, repairs: Bool = true, isVideo: Bool = true) {
         forwarder.attach(
-            stream, to: track, codec: isVideo ? .vp8 : .opus, payloadType: isVideo ? 120 : 109,
+            stream, to: track, codec: forwarder.tracks[track].pointee.codec, payloadType: isVideo ? 120 : 109,
             retransmissionPayloadType: repairs && isVideo ? 121 : nil, clockRate: isVideo ? 90_000 : 48_000, now: now)
     }
 

@@ -190,6 +190,7 @@ import Testing
             #expect(metrics.text.contains("consilium_rooms 1\n"))
             #expect(metrics.text.contains("consilium_participants 1\n"))
             #expect(metrics.text.contains("consilium_websockets_open 1\n"))
+            #expect(metrics.text.contains("consilium_worker_stress{worker=\"0\"} 0\n"))
             for line in metrics.text.split(separator: "\n") where !line.hasPrefix("#") {
                 #expect(line.wholeMatch(of: /consilium_[a-z0-9_]+(\{[a-z]+="[^"]*"\})? -?[0-9]+/) != nil, "\(line)")
             }

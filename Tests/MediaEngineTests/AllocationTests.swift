@@ -101,4 +101,55 @@ struct AllocationTests {
         #expect(fewest <= isAllowed, "allocations in windows of 1,000 packets with \(fanOut) receivers: \(counts)")
         await engine.shutdown()
     }
+
+    @Test("a packet that is relayed to another worker is forwarded there without an allocation on either")
+    func relayedPathAllocatesNothing() async throws {
+        guard allocation_counter_works() == 1 else { return print("skipped: a sanitizer has the allocator") }
+        let engine = try MediaEngine(
+            configuration: MediaEngineConfiguration(bindAddress: "127.0.0.1", workers: 2, peersPerWorker: 1))
+        var clients: [MediaClient] = []
+        for number in 0...1 {
+            let client = try MediaClient()
+            let isSender = number == 0
+            let answer = try await engine.negotiate(
+                room: "r", peer: "p\(number)",
+                offer: PeerOffer(
+                    sdp: client.offer([
+                        .init(mid: "0", kind: "video", direction: isSender ? "sendonly" : "recvonly")
+                    ]),
+                    streams: isSender ? [StreamDeclaration(mid: "0", stream: "camera", role: "camera")] : [],
+                    maySend: isSender, subscription: isSender ? .none : .everything))
+            try client.connect(answer.sdp, port: engine.udpPorts[number])
+            clients.append(client)
+        }
+        let (publisher, receiver) = (clients[0], clients[1])
+        try #require(MediaClient.run(clients) { clients.allSatisfy(\.isConnected) })
+        let workers = [await engine.workers[0].allocations(), await engine.workers[1].allocations()]
+        var counts: [UInt64] = []
+        for window in 0..<6 {
+            var allocated: UInt64 = 0
+            for portion in 0..<20 {
+                let packets = (0..<50).map { index in
+                    let number = UInt32(window * 1000 + portion * 50 + index)
+                    return publisher.protect(
+                        rtp: MediaPackets.rtp(
+                            payloadType: 96, sequence: UInt16(truncatingIfNeeded: number),
+                            timestamp: 1000 &+ number &* 3000, ssrc: 0x1111, extensions: [(4, [48])],
+                            payload: MediaPackets.vp8(
+                                picture: UInt16(number & 0x7FFF), temporal: UInt8(truncatingIfNeeded: number),
+                                isKey: number == 0, fill: 1000)))
+                }
+                receiver.packets.removeAll(keepingCapacity: true)
+                let before = workers.map(\.count)
+                for packet in packets { publisher.transmit(packet) }
+                let hasPassed = MediaClient.run(clients) { receiver.packets.count >= 50 }
+                for (worker, earlier) in zip(workers, before) { allocated += worker.count - earlier }
+                try #require(hasPassed, "received \(receiver.packets.count) of 50")
+            }
+            if window > 0 { counts.append(allocated) }
+        }
+        let fewest = try #require(counts.min())
+        #expect(fewest <= isAllowed, "allocations in windows of 1,000 relayed packets: \(counts)")
+        await engine.shutdown()
+    }
 }

@@ -55,6 +55,8 @@ load() {
   local settings=(
     --config "$here/Config/consilium.yaml" --set "server.port=$port" --set "media.udpPort=$media" --set media.tcpPort=0
     --set "state.directory=$folder/state" --set "access.secretFile=$folder/state/token-secret"
+    # What one core can do is to be found, also where it would refuse and thin cameras to be on the safe side.
+    --set media.refuseCamerasAtPercent=0 --set media.thinCamerasAtPercent=0
     --set "recordings.folder=$folder/recordings" --set server.maximumConnectionsPerAddress=4096 --set log.level=warning
   )
   local pin=() push=()

@@ -17,7 +17,8 @@ final class Attack: @unchecked Sendable {
 
     private let sockets: [DatagramSocketBox]
     private let insider: LoadPeer
-    private let packetsPerTick: Double
+    private let packetsPerSecond: Double
+    private var last: UInt64?
     private var owed = 0.0
     private var random = SplitMix64(state: 4711)
     private var sources: [(ssrc: UInt32, slot: Int)] = []
@@ -42,7 +43,7 @@ final class Attack: @unchecked Sendable {
     init(insider: LoadPeer, packetsPerSecond: Double, packets: UInt64) throws {
         self.insider = insider
         sockets = try (0..<4).map { _ in try DatagramSocketBox() }
-        packetsPerTick = packetsPerSecond * Double(Attack.tick) / 1e9
+        self.packetsPerSecond = packetsPerSecond
         limit = packets
         for _ in 0..<Attack.manySources {
             let ssrc = UInt32(truncatingIfNeeded: random.next())
@@ -55,8 +56,10 @@ final class Attack: @unchecked Sendable {
     }
 
     /// Sends what is due; answers whether there is more to come.
-    func run() -> Bool {
-        owed = min(owed + packetsPerTick, packetsPerTick * 200)
+    func run(now: UInt64) -> Bool {
+        // What the load was late by is sent as well, up to a fifth of a second.
+        owed = min(owed + Double(now &- (last ?? now)) / 1e9 * packetsPerSecond, packetsPerSecond / 5)
+        last = now
         while owed >= 1, total < limit {
             owed -= 1
             let kind = Kind.allCases[Int(random.next() % UInt64(Kind.allCases.count))]
@@ -100,7 +103,7 @@ final class Attack: @unchecked Sendable {
             // The magic cookie of STUN with attributes of chance, for nobody.
             room[0] = 0
             room[1] = 1
-            room.storeBytes(of: UInt16(size & ~3).bigEndian - 20, toByteOffset: 2, as: UInt16.self)
+            room.storeBytes(of: UInt16((size & ~3) - 20).bigEndian, toByteOffset: 2, as: UInt16.self)
             room.storeBytes(of: UInt32(0x2112_A442).bigEndian, toByteOffset: 4, as: UInt32.self)
             return size & ~3
         case .strangersHandshakes:

@@ -111,7 +111,7 @@ struct Flood: ParsableCommand {
             let made = Result { try Attack(insider: peer, packetsPerSecond: rate, packets: limit) }
             begun.append(made)
             guard case .success(let attack) = made else { return }
-            loop.onFlood = { now in attack.run() ? now &+ Attack.tick : .max }
+            loop.onFlood = { now in attack.run(now: now) ? now &+ Attack.tick : .max }
             loop.timetable.add(Timetable.Entry(due: MonotonicClock.now(), kind: .flood, peer: insider))
         }
         guard let made = begun.values.first else { throw LoadFault("the insider is gone") }

@@ -10,5 +10,5 @@ struct Loadgen: ParsableCommand {
             tools/bench/run-consultation, run-everyone, run-surgery and run-flood start a server on one processor and \
             this on another; they are what to run. See tools/loadgen/README.md.
             """,
-        subcommands: [Consultation.self, Flood.self])
+        subcommands: [Consultation.self, Everyone.self, Surgery.self, Flood.self])
 }

@@ -78,12 +78,16 @@ final class Runner: @unchecked Sendable {
     }
 
     func enter(
-        _ page: Page, name: String, _ offer: Offer, began: UInt64, isMeasured: Bool = true
+        _ page: Page, name: String, _ offer: Offer, began: UInt64, isMeasured: Bool = true,
+        first command: [String: any Sendable]? = nil
     ) throws -> Member {
         var offer = offer
         offer.makeSources()
         let local = ICECredentials.random()
+        if let command { try page.tell(command) }
         let answer = try page.negotiate(offer.text(local, certificate.fingerprint), offer.declarations)
+        // What was said before there was a peer connection has to be said again.
+        if let command { try page.tell(command) }
         let index = try hand(
             over: LoadPeer(
                 name: name, answer: Answer(answer), local: local, certificate: certificate, offer: offer),
@@ -142,6 +146,39 @@ final class Runner: @unchecked Sendable {
         }
     }
 
+    func leave(_ member: Member) {
+        if let page = member.page { reader.remove(page) }
+        loop.perform { $0.remove(member.index) }
+        _ = try? member.page?.tell(["do": "leave"])
+    }
+
+    /// Of all pictures that these send, one after the other.
+    func keyFrameRequests(of members: [Member]) -> [UInt64] {
+        let counts = Collected<UInt64>()
+        loop.perform { loop in
+            for member in members {
+                for video in loop.peers[Int(member.index)]?.videos ?? [] { counts.append(video.keyFrameRequests) }
+            }
+        }
+        return counts.values
+    }
+
+    /// From the beginning of a join to its first whole key frame.
+    func firstPictures(of members: [Member]) -> (histogram: Histogram, missing: Int) {
+        let result = Collected<(Histogram, Int)>()
+        loop.perform { loop in
+            var histogram = Histogram()
+            var missing = 0
+            for member in members {
+                guard let peer = loop.peers[Int(member.index)] else { continue }
+                let firsts = peer.received.compactMap { $0.firstKeyFrameAt }
+                if let first = firsts.min() { histogram.record(first &- peer.joinedAt) } else { missing += 1 }
+            }
+            result.append((histogram, missing))
+        }
+        return result.values[0]
+    }
+
     func startSending(_ members: [Member]) {
         loop.perform { loop in for member in members { loop.startSending(member.index) } }
     }
@@ -168,6 +205,7 @@ final class Runner: @unchecked Sendable {
     struct Totals: Sendable {
         var streams = 0
         var flowing = 0
+        var videoFlowing = 0
         var withPicture = 0
         var packets: UInt64 = 0
         var gaps: UInt64 = 0
@@ -195,7 +233,10 @@ final class Runner: @unchecked Sendable {
                 if !peer.isConnected { sum.disconnected += 1 }
                 for stream in peer.received where stream.packets > 0 {
                     sum.streams += 1
-                    if now &- stream.lastPacketAt < 1_000_000_000 { sum.flowing += 1 }
+                    if now &- stream.lastPacketAt < 1_000_000_000 {
+                        sum.flowing += 1
+                        if stream.isVideo, peer.usesFeedback { sum.videoFlowing += 1 }
+                    }
                     if stream.isVideo, stream.firstKeyFrameAt != nil { sum.withPicture += 1 }
                     sum.packets += stream.packets
                     sum.gaps += UInt64(stream.missing.count)

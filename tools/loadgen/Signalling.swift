@@ -141,6 +141,8 @@ final class Wireline: @unchecked Sendable {
 final class Page: @unchecked Sendable {
     let line: Wireline
     private(set) var participant = ""
+    /// The room's participants as they were at the join.
+    private var others: [String: Any] = [:]
     private var nextID = 1
 
     init(port: Int, room: String, token: String) throws {
@@ -150,6 +152,12 @@ final class Page: @unchecked Sendable {
         guard let participant = joined["participant"] as? String else { throw LoadFault("join: \(joined)") }
         if joined["waiting"] as? Bool == true { throw LoadFault("the role of this token waits in the lobby") }
         self.participant = participant
+        let state = (joined["snapshot"] as? [String: Any])?["state"] as? [String: Any]
+        others = state?["participants"] as? [String: Any] ?? [:]
+    }
+
+    func publisher(of stream: String) -> String? {
+        others.first { (($0.value as? [String: Any])?["streams"] as? [String: Any])?[stream] != nil }?.key
     }
 
     /// Sends a command and waits for its reply; what comes in between is for people.

@@ -73,6 +73,9 @@ package struct PeerBandwidth: ~Copyable {
     private var reference: Int64?
     private var fullSince: UInt64?
     private var window = Int.max
+    /// When a path of the estimated rate would have sent everything on.
+    private var busyUntil: UInt64 = 0
+    private var nanosecondsPerByte: UInt64 = 0
     private var maximumBitrate: Double?
     private var hasGivenUp = false
     private var goal = 0.0
@@ -149,7 +152,10 @@ package struct PeerBandwidth: ~Copyable {
             cluster = probe.id
             probing.sent(bytes: size, now: now, roundTrip: roundTrip + feedbackInterval)
         }
-        history.append(sequence: sequence, origin: origin, bytes: size, cluster: cluster, now: now)
+        if busyUntil < now { busyUntil = now }
+        history.append(
+            sequence: sequence, origin: origin, bytes: size, ownWait: busyUntil &- now, cluster: cluster, now: now)
+        busyUntil &+= UInt64(truncatingIfNeeded: size) &* nanosecondsPerByte
     }
 
     /// Bytes that a probe still needs, beyond media.
@@ -212,7 +218,9 @@ package struct PeerBandwidth: ~Copyable {
             loss.note(packets: 1, lost: 0, bytes: bytes)
         }
         history.settle(packet, as: .acknowledged)
-        recent.add(bytes: bytes, delay: arrival &- Int64(packet.pointee.sentAt / 1000), arrival: arrival)
+        recent.add(
+            bytes: bytes, delay: arrival &- Int64(packet.pointee.sentAt / 1000),
+            ownWait: (Int64(packet.pointee.ownWait) << Int64(SentTransportPacket.waitShift)) / 1000, arrival: arrival)
         acknowledged.add(bytes: bytes, arrival: arrival, isLimited: limit.isLimited)
         if let delta = groups.add(sentAt: packet.pointee.sentAt, arrival: arrival) { trend.add(delta) }
     }
@@ -351,6 +359,7 @@ package struct PeerBandwidth: ~Copyable {
             window = .max
             return
         }
+        nanosecondsPerByte = UInt64(8e9 / max(estimate, PeerBandwidth.smallest))
         var rate = estimate / 8 * Pacing.factor
         if fullSince != nil {
             rate = estimate / 8 * Pacing.factorWhenFull

@@ -71,7 +71,9 @@ package struct ProbeCluster: Sendable {
         lastArrival = max(lastArrival, arrival)
         receivedBytes += bytes
         receivedPackets += 1
-        if isSent, sentAt &- firstSent >= (lastSent &- firstSent) / 3 * 2 { quickestOfLast = min(quickestOfLast, delay) }
+        if isSent, sentAt &- firstSent >= (lastSent &- firstSent) / 3 * 2 {
+            quickestOfLast = min(quickestOfLast, delay)
+        }
     }
 
     /// The rate that is shown, once enough of it has arrived. `free` is the delay with which packets arrive that found no

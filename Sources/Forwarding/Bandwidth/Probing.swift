@@ -15,7 +15,10 @@ package struct Probing: Sendable {
     static let longestDuration = 0.06
     static let smallestBytes = 6000
     static let interval: UInt64 = 2_000_000_000
-    static let longestInterval: UInt64 = 5_000_000_000
+    static let beginning: UInt64 = 4_000_000_000
+    static let intervalInBeginning: UInt64 = 500_000_000
+    static let quickRepeats = 2
+    static let longestInterval: UInt64 = 4_000_000_000
     static let leadsOn: UInt64 = 250_000_000
     static let longestChain: UInt64 = 2_000_000_000
 
@@ -23,6 +26,7 @@ package struct Probing: Sendable {
     package private(set) var count = 0
     package private(set) var failures = 0
     private var nextID: UInt8 = 1
+    private var startedAt: UInt64?
     private var chainStartedAt: UInt64 = 0
     private var lastSuccess: UInt64 = 0
     private var lastResult: UInt64 = 0
@@ -50,7 +54,8 @@ package struct Probing: Sendable {
             self.cluster = nil
             failed(now: now)
         }
-        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal, queue.seconds < max(0.02, queue.hiccup / 2),
+        guard cluster == nil, now >= notBefore, goal > estimate * 1.02, use == .normal,
+            queue.seconds < max(0.02, queue.hiccup / 2),
             isFirst || recentLoss < 0.05
         else { return }
         let rate = min(goal * 1.1, estimate * (failures == 0 ? Probing.firstFactor : Probing.factor))
@@ -59,6 +64,7 @@ package struct Probing: Sendable {
 
     private mutating func begin(_ rate: Double, estimate: Double, hiccup: Double, now: UInt64) {
         if now &- lastSuccess >= Probing.leadsOn || lastSuccess == 0 { chainStartedAt = now }
+        startedAt = startedAt ?? now
         duration = min(max(Probing.duration, hiccup), Probing.longestDuration)
         let bytes = max(Int(rate / 8 * duration), Probing.smallestBytes)
         cluster = ProbeCluster(id: nextID, bitsPerSecond: rate, estimate: estimate, wantedBytes: bytes, now: now)
@@ -114,7 +120,9 @@ package struct Probing: Sendable {
     private mutating func failed(now: UInt64) {
         isFirst = false
         failures += 1
-        notBefore = now &+ wait
+        // In the first seconds a mistake costs more than a probe.
+        let isBeginning = failures <= Probing.quickRepeats && now &- (startedAt ?? now) < Probing.beginning
+        notBefore = now &+ (isBeginning ? Probing.intervalInBeginning : wait)
         wait = min(wait + wait / 2, Probing.longestInterval)
     }
 }

@@ -38,8 +38,7 @@ package struct RateControl: Sendable {
     static let farBelow = 0.8
     static let backToCapacity = 1.25
     /// The estimate stays within this factor of what is known to arrive.
-    static let largestLead = 1.5
-    static let leadNearCapacity = 1.2
+    static let largestLead = 1.2
     static let leadOffset = 10_000.0
     /// Bits that one response time adds near the link's capacity: a packet at 1 Mbit/s, more with the root of the rate, so
     /// that a fast link is not climbed for minutes and two flows still come together.
@@ -107,8 +106,7 @@ package struct RateControl: Sendable {
             raised += bitsPerSecond * (RateControl.multiplicative - 1) * elapsed
         }
         if let acknowledged {
-            let lead = capacity.bitsPerSecond == nil ? RateControl.largestLead : RateControl.leadNearCapacity
-            raised = min(raised, max(bitsPerSecond, lead * acknowledged + RateControl.leadOffset))
+            raised = min(raised, max(bitsPerSecond, RateControl.largestLead * acknowledged + RateControl.leadOffset))
         }
         bitsPerSecond = max(bitsPerSecond, min(raised, ceiling))
     }

@@ -22,7 +22,8 @@ package struct RecentArrivals: Sendable {
 
     package init() {}
 
-    package mutating func add(bytes added: Int, delay: Int64, arrival: Int64) {
+    /// `ownWait`: what our own packets before it explain of the delay.
+    package mutating func add(bytes added: Int, delay: Int64, ownWait: Int64, arrival: Int64) {
         let number = arrival / RecentArrivals.slice
         if number > newest {
             for empty in max(newest + 1, number - Int64(RecentArrivals.sliceCount) + 1)...number {
@@ -37,7 +38,7 @@ package struct RecentArrivals: Sendable {
         let place = RecentArrivals.place(number)
         bytes[place] &+= Int32(truncatingIfNeeded: added)
         quickest[place] = min(quickest[place], delay)
-        slowest[place] = max(slowest[place], delay)
+        slowest[place] = max(slowest[place], delay &- ownWait)
     }
 
     /// Bits per second that the bottleneck carries, from arrivals over as long as packets wait there; nil when hardly any do.
@@ -70,7 +71,7 @@ package struct RecentArrivals: Sendable {
         return false
     }
 
-    /// Of the quickest and of the slowest packet of the last moments; nil when nothing arrived.
+    /// Of the quickest and, without what is our own doing, of the slowest packet of the last moments; nil when nothing arrived.
     package var delays: (quickest: Int64, slowest: Int64)? {
         var least = Int64.max
         var most = Int64.min

@@ -1,6 +1,6 @@
 // What was sent to one receiver under transport-wide sequence numbers, until its feedback has told what became of it.
 
-/// Sixteen bytes a packet.
+/// Twenty-four bytes a packet.
 package struct SentTransportPacket: Sendable {
     package enum State: UInt8, Sendable {
         case unused, inFlight, acknowledged
@@ -10,12 +10,16 @@ package struct SentTransportPacket: Sendable {
         case unheard
     }
 
+    static let waitShift: UInt64 = 16
+
     package var sentAt: UInt64 = 0
     /// With everything around it: what the path has to carry.
     package var bytes: UInt16 = 0
     package var sequence: UInt16 = 0
     /// The number that the packet, or what it repeats, has in its own stream.
     package var origin: UInt16 = 0
+    /// What the packets sent before it make it wait on a path of the estimated rate, in 64 µs.
+    package var ownWait: UInt16 = 0
     /// The probe it was part of, 0 for none.
     package var cluster: UInt8 = 0
     package var state = State.unused
@@ -49,7 +53,9 @@ package struct SendHistory: ~Copyable {
 
     package var capacity: Int { mask + 1 }
 
-    package mutating func append(sequence: UInt16, origin: UInt16 = 0, bytes: Int, cluster: UInt8, now: UInt64) {
+    package mutating func append(
+        sequence: UInt16, origin: UInt16 = 0, bytes: Int, ownWait: UInt64 = 0, cluster: UInt8, now: UInt64
+    ) {
         var place = entries + (Int(sequence) & mask)
         if place.pointee.state == .inFlight {
             if capacity < SendHistory.largestCapacity, now &- place.pointee.sentAt < SendHistory.patience {
@@ -59,8 +65,8 @@ package struct SendHistory: ~Copyable {
             forget(place)
         }
         place.pointee = SentTransportPacket(
-            sentAt: now, bytes: UInt16(clamping: bytes), sequence: sequence, origin: origin, cluster: cluster,
-            state: .inFlight)
+            sentAt: now, bytes: UInt16(clamping: bytes), sequence: sequence, origin: origin,
+            ownWait: UInt16(clamping: ownWait >> SentTransportPacket.waitShift), cluster: cluster, state: .inFlight)
         bytesInFlight &+= bytes
         newest = sequence
         if firstUntold == nil { firstUntold = sequence }

@@ -26,7 +26,9 @@ package struct StandingQueue: Sendable {
 
     /// More than what the path does by itself.
     package var isBelieved: Bool {
-        seconds >= min(max(hiccup * StandingQueue.share, StandingQueue.believed.lowerBound), StandingQueue.believed.upperBound)
+        seconds
+            >= min(
+                max(hiccup * StandingQueue.share, StandingQueue.believed.lowerBound), StandingQueue.believed.upperBound)
     }
 
     /// The delay, in microseconds, of a packet that found no queue, hiccups allowed for; nil before anything has arrived.

@@ -53,17 +53,19 @@ extension Forwarder {
         return sizes
     }
 
-    private mutating func updatePublisher(_ id: Int32, now: UInt64) {
+    mutating func updatePublisher(_ id: Int32, now: UInt64) {
         let track = tracks[id]
         let layers = max(1, track.pointee.layerCount)
-        var wanted = track.pointee.recorderTrack != 0 ? layers : 0
+        var wanted = track.pointee.recorderTrack != 0 ? layers : min(layers, track.pointee.relayWanted)
         for index in 0..<track.pointee.receivers.count where wanted < layers {
             let target = streams[track.pointee.receivers[index]].pointee.useful.target
             guard !target.isPaused else { continue }
             wanted = max(wanted, min(layers, Int(target.spatial) + 1))
         }
+        // Patience is the affair of the worker that the publisher is on.
+        let patience = track.pointee.isRelayed ? 0 : PublisherDemand.patience
         let before = track.pointee.publisherDemand.told
-        guard track.pointee.publisherDemand.update(wanted: wanted, now: now) else { return }
+        guard track.pointee.publisherDemand.update(wanted: wanted, now: now, patience: patience) else { return }
         notices.append(.wantedLayers(track: id, count: wanted))
         guard wanted > before else { return }
         // What the publisher had been told not to send comes back with a key frame, and not when it pleases.

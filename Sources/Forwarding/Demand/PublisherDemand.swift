@@ -12,7 +12,7 @@ package struct PublisherDemand: Sendable, Equatable {
     package init(layers: Int) { told = layers }
 
     /// true when the publisher is to be told.
-    package mutating func update(wanted: Int, now: UInt64) -> Bool {
+    package mutating func update(wanted: Int, now: UInt64, patience: UInt64 = patience) -> Bool {
         if wanted >= told {
             surplusSince = nil
             defer { told = wanted }
@@ -20,7 +20,7 @@ package struct PublisherDemand: Sendable, Equatable {
         }
         let since = surplusSince ?? now
         surplusSince = since
-        guard now >= since, now - since >= PublisherDemand.patience else { return false }
+        guard now >= since, now - since >= patience else { return false }
         surplusSince = nil
         told = wanted
         return true

@@ -84,7 +84,7 @@ extension Forwarder {
             highest &- first < UInt32(truncatingIfNeeded: encoding.pointee.history.entryCapacity),
             highest &- first <= peers[stream.pointee.peer].pointee.bandwidth.largestReplay,
             let start = encoding.pointee.history.find(first), start.pointee.codec == stream.pointee.codec,
-            let end = endOfPicture(encodingID, from: first, to: highest)
+            !isOutdated(encodingID, for: stream), let end = endOfPicture(encodingID, from: first, to: highest)
         else { return .nothing }
         if highest &- first < Forwarder.longestReplay, isWhole(encodingID, from: first, to: highest) {
             return replay(streamID, encodingID, from: first, to: highest, now: now) ? .live : .nothing
@@ -97,6 +97,14 @@ extension Forwarder {
         stream.pointee.current = -1
         stream.pointee.shown = (encoding.pointee.stamp, first)
         return .picture
+    }
+
+    /// Another layer of the same source has shown later pictures than this one has.
+    private func isOutdated(_ encodingID: Int32, for stream: UnsafeMutablePointer<ReceiverStream>) -> Bool {
+        guard stream.pointee.previous != encodingID, let old = encodings.find(stream.pointee.previous),
+            old.pointee.stamp == stream.pointee.currentStamp, old.pointee.track == encodings[encodingID].pointee.track
+        else { return false }
+        return encodings[encodingID].pointee.newestAt < stream.pointee.rewriter.lastSentTime
     }
 
     /// The last packet of the picture that begins at `first`; nil while packets of it are missing.
@@ -142,7 +150,8 @@ extension Forwarder {
         var sequence = first
         while Int32(bitPattern: last &- sequence) >= 0 {
             if let entry = encoding.pointee.history.find(sequence) {
-                emit(entry, encodingID, stream, streamID, now: now)
+                // For the clock of the stream they come when the newest of them came.
+                emit(entry, encodingID, stream, streamID, now: encoding.pointee.newestAt)
             }
             sequence &+= 1
         }

@@ -12,6 +12,10 @@ package struct LayerIngest: ~Copyable {
     /// Key frames that came without them, and when the last did.
     private var bareKeyFrames = 0
     private var bareTimestamp: UInt32?
+    /// The packet with a descriptor that was sent last, of those that came.
+    private var newestDescribed: UInt32?
+    /// A structure came after packets that are to be read by it.
+    private(set) var hasLateStructure = false
 
     package init() {}
 
@@ -120,7 +124,13 @@ package struct LayerIngest: ~Copyable {
             frames = place
         }
         var layers = entry.layers
+        let generation = place.pointee.generation
         place.pointee.note(descriptor, sequence: entry.sequence, into: &layers)
+        if let newestDescribed, Int32(bitPattern: entry.sequence &- newestDescribed) < 0 {
+            if generation != place.pointee.generation { hasLateStructure = true }
+        } else {
+            newestDescribed = entry.sequence
+        }
         guard entry.layers.scheme == .none, !entry.flags.contains(.hasPictureID) else {
             // The payload says it itself; the descriptor is only renumbered.
             entry.layers.flags.formUnion(layers.flags.intersection(.hasDescriptor))
@@ -128,5 +138,35 @@ package struct LayerIngest: ~Copyable {
             return
         }
         entry.layers = layers
+    }
+
+    /// Reads the descriptors of later packets once more, after the structure that they were sent with has come.
+    mutating func readAgain(after sequence: UInt32, to highest: UInt32, in history: borrowing PacketHistory) {
+        hasLateStructure = false
+        var next = sequence &+ 1
+        while Int32(bitPattern: highest &- next) >= 0 {
+            if let entry = history.find(next), entry.pointee.layers.flags.contains(.hasDescriptor),
+                let descriptor = LayerIngest.descriptor(in: history.extensions(of: entry))
+            {
+                let place = UnsafeMutablePointer(mutating: entry)
+                if place.pointee.layers.scheme == .described { place.pointee.layers = PacketLayers() }
+                note(descriptor, &place.pointee)
+            }
+            next &+= 1
+        }
+        hasLateStructure = false
+    }
+
+    private static func descriptor(in stored: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        var position = 0
+        while position + 2 <= stored.count {
+            let end = position + 2 + Int(stored[position + 1])
+            guard end <= stored.count else { return nil }
+            if stored[position] == HeaderExtensionKind.dependencyDescriptor.rawValue {
+                return UnsafeRawBufferPointer(rebasing: stored[(position + 2)..<end])
+            }
+            position = end
+        }
+        return nil
     }
 }

@@ -71,6 +71,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// The clock as read once at the start of this turn's input.
     package private(set) var now: UInt64
 
+    /// A handler that took its time says so to those after it in this turn.
+    package func advance(to time: UInt64) { now = max(now, time) }
+
     private static let eventCapacity = 64
     private static let wakeupData = UInt64.max
 

@@ -128,11 +128,13 @@ extension MediaWorker {
         rooms[owner.room]?.peers[owner.peer]?.published[index] = published
         declare(published, peer: owner.peer, room: owner.room, now: now)
         assignSections(room: owner.room, except: nil)
+        publicationsChanged(owner.room)
     }
 
     func setMuted(room: String, peer: String, stream: String, _ isMuted: Bool) {
         guard let published = rooms[room]?.peers[peer]?.published.first(where: { $0.stream == stream }) else { return }
         core.forwarder.setMuted(published.track, isMuted, now: loop.now)
+        publicationsChanged(room)
     }
 
     /// The track is gone: for the recorder, for its receivers, and here.
@@ -140,6 +142,7 @@ extension MediaWorker {
         if let owner = trackOwners[published.track], let ring = rooms[owner.room]?.ring {
             endRecording(of: published.track, ring, now: loop.now)
         }
+        stopRelaying(published.track)
         trackOwners[published.track] = nil
         core.forwarder.removeTrack(published.track)
     }

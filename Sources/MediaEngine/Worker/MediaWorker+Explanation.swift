@@ -4,7 +4,7 @@ import Forwarding
 extension MediaWorker {
     func explain(room name: String) -> RoomExplanation {
         guard let room = rooms[name] else { return RoomExplanation(room: name, receivers: []) }
-        let receivers = room.peers.values.sorted { $0.name < $1.name }.map { peer in
+        let receivers = room.peers.values.filter { $0.origin == nil }.sorted { $0.name < $1.name }.map { peer in
             RoomExplanation.Receiver(
                 peer: peer.name, streams: peer.sections.compactMap { explain($0, room) } + explainRefused(peer, room))
         }

@@ -14,6 +14,7 @@ extension MediaWorker {
         guard var peer = rooms[room]?.peers[name] else {
             throw NegotiationError(status: .notFound, code: "no_peer", message: "the peer left while it negotiated")
         }
+        let hadPublished = !peer.published.isEmpty
         peer.subscription = offer.subscription
         peer.firstMid = evaluated.bundledMids.first ?? "0"
         publish(evaluated, offer, peer: &peer, room: room, id: id, now: now)
@@ -23,6 +24,7 @@ extension MediaWorker {
         assignSections(room: room, except: name)
         repeatWanted(room: room, peer: name)
         showStreams()
+        if !peer.published.isEmpty || hadPublished { publicationsChanged(room) }
         return answer(to: evaluated, room: room, peer: name)
     }
 
@@ -161,6 +163,8 @@ extension MediaWorker {
         let id = nextRoom
         nextRoom &+= 1
         rooms[name] = RoomEntry(name: name, id: id)
+        relayState.version += 1
+        rooms[name]?.incarnation = relayState.version
         roomNames[id] = name
         directory.opened(name, worker: index)
         return id

@@ -8,7 +8,19 @@ extension MediaWorker {
         guard let room = rooms[name] else { return RoomStatistics(room: name, recording: false, peers: []) }
         return RoomStatistics(
             room: name, recording: room.ring != nil,
-            peers: room.peers.values.sorted { $0.name < $1.name }.map(statistics(of:)))
+            peers: room.peers.values.filter { $0.origin == nil }.sorted { $0.name < $1.name }.map(statistics(of:)))
+    }
+
+    /// Receivers here of what is published on other workers, by participant and stream.
+    func relayedReceivers(room name: String) -> [String: [String: Int]] {
+        var counts: [String: [String: Int]] = [:]
+        for peer in rooms[name]?.peers.values.filter({ $0.origin != nil }) ?? [] {
+            for published in peer.published {
+                let count = core.forwarder.tracks.find(published.track)?.pointee.receivers.count ?? 0
+                counts[peer.name, default: [:]][published.stream] = count
+            }
+        }
+        return counts
     }
 
     private func statistics(of peer: PeerEntry) -> RoomStatistics.Peer {
@@ -87,7 +99,7 @@ extension MediaWorker {
         result.bytesSent = sent.bytes
         result.sendsSystemCalls = sent.systemCalls
         result.sendFailures = sent.dropped
-        result.packetsReceived = counters.packetsReceived
+        result.packetsReceived = counters.packetsReceived &- core.relay.packetsIn
         result.packetsForwarded = counters.packetsForwarded
         result.packetsRetransmitted = counters.packetsRetransmitted
         result.nacksSent = counters.nacksSent

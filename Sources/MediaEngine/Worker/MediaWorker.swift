@@ -16,6 +16,7 @@ actor MediaWorker {
     nonisolated let index: Int
     let gauge: WorkerGauge
     let directory: RoomDirectory
+    let fabric: RelayFabric
     let certificate: DTLSCertificate
     let candidates: [ICECandidate]
     private let events: AsyncStream<MediaEvent>.Continuation
@@ -27,6 +28,7 @@ actor MediaWorker {
     private var recorderDue: UInt64 = .max
     private var isShutDown = false
     var workload: Workload
+    var relayState = RelayState()
 
     // Control.
     var rooms: [String: RoomEntry] = [:]
@@ -40,7 +42,7 @@ actor MediaWorker {
 
     init(
         configuration: MediaEngineConfiguration, index: Int, certificate: DTLSCertificate,
-        events: AsyncStream<MediaEvent>.Continuation, gauge: WorkerGauge, directory: RoomDirectory
+        events: AsyncStream<MediaEvent>.Continuation, gauge: WorkerGauge, directory: RoomDirectory, fabric: RelayFabric
     ) throws {
         self.configuration = configuration
         self.index = index
@@ -48,6 +50,7 @@ actor MediaWorker {
         self.events = events
         self.gauge = gauge
         self.directory = directory
+        self.fabric = fabric
         workload = Workload(stress: configuration.stress)
         loop = try EventLoop(name: "media-\(index)")
         let ports = configuration.ports(of: index)
@@ -142,7 +145,7 @@ actor MediaWorker {
 
     /// What `assumeIsolated` does, for handlers that only the loop's thread calls: it would put a closure on the heap at
     /// every call, and so two with every turn. This is made once.
-    private static func onLoop<Argument>(
+    static func onLoop<Argument>(
         _ body: @escaping @Sendable (isolated MediaWorker, Argument) -> Void
     ) -> @Sendable (MediaWorker, Argument) -> Void {
         unsafeBitCast(body, to: (@Sendable (MediaWorker, Argument) -> Void).self)
@@ -152,7 +155,9 @@ actor MediaWorker {
 
     private func socketIsReady(_ readiness: Readiness) {
         if readiness.contains(.writable), waitsForRoom { flush() }
-        if readiness.contains(.readable) || readiness.contains(.error) { core.receive(from: socket, now: loop.now) }
+        if readiness.contains(.readable) || readiness.contains(.error) {
+            loop.advance(to: core.receive(from: socket, now: loop.now))
+        }
     }
 
     private func handleTimeout(now: UInt64) {
@@ -166,10 +171,11 @@ actor MediaWorker {
     /// Whatever happened in this turn: what it produced leaves now, together.
     private func endTurn(now: UInt64) {
         guard !isShutDown else { return }
-        core.sendPending(now: now)
+        let now = core.sendPending(now: now)
         flush()
         handleTransportEvents(now: now)
         handleNotices(now: now)
+        if !core.relay.requests.isEmpty { askOthers() }
         core.sendPending(now: now)
         flush()
         var deadline = min(core.nextDeadline, recorderDue, workload.due)
@@ -196,6 +202,7 @@ actor MediaWorker {
             case .ended(let id, let reason):
                 guard let (room, peer) = owners[id] else { continue }
                 remove(peer: peer, room: room)
+                forgetIfEmpty(room)
                 events.yield(.disconnected(room: room, peer: peer, reason: reason))
             }
         }
@@ -205,24 +212,26 @@ actor MediaWorker {
         for notice in core.forwarder.takeNotices() {
             switch notice {
             case .trackFlowing(let track, let isFlowing):
-                guard let owner = trackOwners[track] else { continue }
+                guard let owner = trackOwners[track], origin(of: owner.peer, in: owner.room) == nil else { continue }
                 events.yield(
                     .streamFlowing(room: owner.room, peer: owner.peer, stream: owner.stream, flowing: isFlowing))
             case .codecChanged(let track): codecChanged(track, now: now)
             case .levels(let room, let levels): report(levels, room: room)
-            case .wantedLayers(let track, let count): tellWanted(track, count: count)
+            case .wantedLayers(let track, let count):
+                if !tellOrigin(track, count: count) { tellWanted(track, count: count) }
             case .speaker(let room, let track):
-                guard let name = roomNames[room] else { continue }
+                guard let name = roomNames[room], speaksFor(name) else { continue }
                 events.yield(.dominantSpeaker(room: name, peer: trackOwners[track]?.peer))
             case .senderReport(let track, let layer, let ssrc, let clock):
                 record(clock, ssrc: ssrc, track: track, layer: layer)
+                relay(clock, ssrc: ssrc, track: track, layer: layer)
             case .sourceEnded: continue
             }
         }
     }
 
     private func report(_ levels: [TrackLevel], room: Int32) {
-        guard let name = roomNames[room] else { return }
+        guard let name = roomNames[room], speaksFor(name) else { return }
         var loudest: [String: Int] = [:]
         for level in levels {
             guard let owner = trackOwners[level.track] else { continue }
@@ -240,14 +249,15 @@ actor MediaWorker {
     // MARK: - Leaving
 
     func closePeer(room: String, peer: String, reason: String) {
-        guard rooms[room]?.peers[peer] != nil else { return }
+        guard let entry = rooms[room]?.peers[peer], entry.origin == nil else { return }
         remove(peer: peer, room: room)
+        forgetIfEmpty(room)
     }
 
     func closeRoom(_ room: String) {
         guard let entry = rooms[room] else { return }
         stopRecording(room: room)
-        for peer in entry.peers.keys { remove(peer: peer, room: room) }
+        for peer in entry.peers.values where peer.origin == nil { remove(peer: peer.name, room: room) }
         forgetIfEmpty(room)
     }
 
@@ -258,24 +268,30 @@ actor MediaWorker {
         flush()
         isShutDown = true
         listener?.stop()
+        stopListening()
         if let registration { loop.deregister(registration) }
         registration = nil
         loop.deadline = .max
     }
 
-    /// Takes the peer out of its room; what it published leaves the others' sections.
+    /// Takes the peer out of its room; what it published leaves the others' sections. The room may be empty then.
     func remove(peer: String, room: String) {
+        if let relayed = rooms[room]?.peers[peer], relayed.origin != nil {
+            removeRelayed(relayed, room: room)
+            return assignSections(room: room, except: nil)
+        }
         guard let entry = rooms[room]?.peers.removeValue(forKey: peer) else { return }
         for track in entry.published { retire(track) }
         owners[entry.id] = nil
         core.removeLink(entry.id)
         directory.left(room, peer: peer, worker: index)
         assignSections(room: room, except: nil)
-        forgetIfEmpty(room)
+        if !entry.published.isEmpty { publicationsChanged(room) }
     }
 
     func forgetIfEmpty(_ room: String) {
-        guard let entry = rooms[room], entry.peers.isEmpty, entry.ring == nil else { return }
+        guard let entry = rooms[room], entry.isEmpty, entry.ring == nil else { return }
+        leaveParts(entry)
         rooms[room] = nil
         roomNames[entry.id] = nil
         directory.closed(room, worker: index)

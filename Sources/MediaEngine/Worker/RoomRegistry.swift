@@ -67,6 +67,8 @@ struct PeerEntry {
     /// What it does not get at present because of load, and what it was last told of that.
     var refused = RefusedCameras()
     var toldRefused = RefusedCameras()
+    /// The worker that the peer is on, when it is not this one.
+    var origin: Int?
 
     var publishedStreams: [PublishedStream] {
         published.map {
@@ -81,6 +83,25 @@ struct RoomEntry {
     var peers: [String: PeerEntry] = [:]
     var ring: PacketRing?
     var ringPlace: Int32 = -1
+    /// Unlike that of an earlier room of the same name here.
+    var incarnation: UInt64 = 0
+    /// Other workers with a part of the room, each with its incarnation.
+    var parts: [Int: UInt64] = [:]
+    /// The other parts were told of something that is published here.
+    var hasExported = false
+
+    /// Nobody is on this worker; peers of others are here for their sake.
+    var isEmpty: Bool { peers.values.allSatisfy { $0.origin != nil } }
+}
+
+extension PeerEntry {
+    /// One that is on another worker: its connection, its descriptions and its sections are there.
+    init(relayed name: String, id: Int32, origin: Int) {
+        self.init(
+            name: name, id: id, sessionID: "", fingerprint: [], remoteUfrag: "", remotePassword: "", localUfrag: "",
+            localPassword: "", setup: .passive, answerID: 0)
+        self.origin = origin
+    }
 }
 
 extension CodecKind {

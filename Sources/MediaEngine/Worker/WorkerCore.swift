@@ -26,6 +26,8 @@ struct WorkerCore: ~Copyable {
     /// The recorders' rings; a track knows the place of its own.
     var rings: [PacketRing?] = []
     var recordingCount = 0
+    /// To and from other workers.
+    var relay = RelayLinks()
     /// What happened to transports, for the control side.
     var transportEvents: [TransportEvent] = []
 
@@ -36,7 +38,7 @@ struct WorkerCore: ~Copyable {
     var recorderDrops: UInt64 = 0
 
     private var pathGeneration: UInt32 = 0
-    private var packetsSinceFlush = 0
+    var packetsSinceFlush = 0
     private var transportsDue: UInt64 = .max
 
     enum TransportEvent {
@@ -55,18 +57,19 @@ struct WorkerCore: ~Copyable {
 
     // MARK: - Datagrams in
 
-    /// Takes what waits at the socket, and forwards it.
-    mutating func receive(from socket: borrowing DatagramSocket, now: UInt64) {
+    /// Takes what waits at the socket, and forwards it; answers with the time when that is done.
+    mutating func receive(from socket: borrowing DatagramSocket, now: UInt64) -> UInt64 {
+        var now = now
         for _ in 0..<WorkerCore.batchesPerTurn {
             guard socket.receive(into: &batch) > 0 else { break }
             for index in 0..<batch.count {
                 let message = batch[index]
                 receive(message, now: now)
-                if packetsSinceFlush >= WorkerCore.packetsPerFlush { sendPending(now: now) }
+                if packetsSinceFlush >= WorkerCore.packetsPerFlush { now = sendPending(now: now) }
             }
             if !batch.isFull { break }
         }
-        sendPending(now: now)
+        return sendPending(now: now)
     }
 
     private mutating func receive(_ message: ReceivedMessage, now: UInt64) {
@@ -114,21 +117,33 @@ struct WorkerCore: ~Copyable {
         packetsSinceFlush += 1
         let packet = UnsafeMutableRawBufferPointer(start: datagram.baseAddress, count: length)
         let result = forwarder.receive(rtp: packet, from: id, now: now, arrival: arrival)
-        guard recordingCount > 0, result.outcome == .media else { return }
-        for index in 0..<forwarder.recoveredCount { record(forwarder.recovered(index), result, arrival: arrival) }
-        record(
-            UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)]), result,
-            arrival: arrival)
+        if forwarder.recoveredCount > 0 { passOnRecovered(result, arrival: arrival) }
+        if recordingCount > 0, result.outcome == .media { record(packet, result, arrival: arrival) }
+        if relay.relayedTracks > 0, result.track >= 0 { relayPacket(packet, result, arrival: arrival) }
     }
 
-    private mutating func record(_ packet: UnsafeRawBufferPointer, _ result: Ingested, arrival: UInt64) {
+    /// Packets of sound that were lost, and came with the one that is `result`, go where that goes, before it.
+    private mutating func passOnRecovered(_ result: Ingested, arrival: UInt64) {
+        guard recordingCount > 0 || relay.relayedTracks > 0, result.track >= 0 else { return }
+        for index in 0..<forwarder.recoveredCount {
+            let packet = UnsafeMutableRawBufferPointer(mutating: forwarder.recovered(index))
+            var recovered = result
+            recovered.start = 0
+            recovered.length = packet.count
+            if recordingCount > 0 { record(packet, recovered, arrival: arrival) }
+            if relay.relayedTracks > 0 { relayPacket(packet, recovered, arrival: arrival) }
+        }
+    }
+
+    mutating func record(_ packet: UnsafeMutableRawBufferPointer, _ result: Ingested, arrival: UInt64) {
         guard let track = forwarder.tracks.find(result.track), track.pointee.recorderTrack != 0,
             let ring = ring(of: track.pointee.recorderRing)
         else { return }
+        let original = UnsafeRawBufferPointer(rebasing: packet[result.start..<(result.start + result.length)])
         if !ring.write(
-            packet: packet, track: track.pointee.recorderTrack, encoding: result.layer, arrival: arrival)
+            packet: original, track: track.pointee.recorderTrack, encoding: result.layer, arrival: arrival)
         {
-            recorderDrops &+= UInt64(packet.count)
+            recorderDrops &+= UInt64(result.length)
         }
     }
 
@@ -404,9 +419,19 @@ struct WorkerCore: ~Copyable {
     // MARK: - Packets out
 
     /// Encrypts what waits for each peer, one peer after the other, so that packets to one destination lie together.
-    mutating func sendPending(now: UInt64) {
+    ///
+    /// To a hundred receivers that takes milliseconds: each is served at the time when it is served, or its estimate of the
+    /// path would take them for a queue. Answers with that time, so that none goes backwards.
+    @discardableResult
+    mutating func sendPending(now: UInt64) -> UInt64 {
         packetsSinceFlush = 0
+        if relay.written != 0 { wakeRelays() }
+        var now = now
+        var served = 0
         while let id = forwarder.popDirtyPeer() {
+            served += 1
+            if served & 3 == 0 { now = MonotonicClock.now() }
+            if relay.peers > 0, links.find(id) == nil { takeRequests(of: id) }
             guard let link = links.find(id), link.pointee.isConnected, let destination = link.pointee.destination else {
                 forwarder.peers.find(id)?.pointee.discardOutput()
                 continue
@@ -416,6 +441,7 @@ struct WorkerCore: ~Copyable {
             case .stream(let connection): sendFrames(id, on: connection, now: now)
             }
         }
+        return now
     }
 
     private mutating func sendDatagrams(_ id: Int32, to address: SocketAddress, now: UInt64) {

@@ -1,5 +1,6 @@
 // A worker's look at itself: how busy it is, and what follows from that.
 import Forwarding
+import PacketRing
 
 /// What a worker keeps of its own load.
 struct Workload {
@@ -39,7 +40,8 @@ extension MediaWorker {
         let load = configuration.loadReading?(index) ?? meter.busy
         gauge.set(load: load, loopDelay: meter.loopDelay, settledStreams: meter.settledStreams)
         showStreams()
-        let pressure = max(load, Double(meter.loopDelay) / MediaWorker.unbearableDelay)
+        let delay = configuration.loadReading == nil ? Double(meter.loopDelay) / MediaWorker.unbearableDelay : 0
+        let pressure = max(load, delay)
         let before = workload.state
         if workload.stress?.note(load: pressure, now: now) == true { stressChanged(from: before, now: now) }
     }
@@ -57,6 +59,12 @@ extension MediaWorker {
         figures.camerasRefusedFromSenders = workload.camerasRefusedFromSenders
         figures.camerasRefusedToReceivers = workload.camerasRefusedToReceivers
         figures.timesThinned = workload.timesThinned
+        figures.packetsRelayedOut = core.relay.packetsOut
+        figures.packetsRelayedIn = core.relay.packetsIn
+        figures.relayDrops = core.relay.dropped
+        for other in relayState.inbound.keys {
+            figures.relayBytesWaiting += fabric.existingRing(from: other, to: index)?.pendingBytes ?? 0
+        }
         figures.rooms = rooms.count
         figures.peers = core.links.count
         return figures

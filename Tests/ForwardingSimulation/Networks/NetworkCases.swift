@@ -18,7 +18,8 @@ extension NetworkCase {
             up.loss = down.loss
             up.lossConsequence = down.lossConsequence
         }
-        return NetworkCase(name, NetworkProfile(name, up: up, down: down), traffic: traffic, event: event, seconds: seconds)
+        return NetworkCase(
+            name, NetworkProfile(name, up: up, down: down), traffic: traffic, event: event, seconds: seconds)
     }
 
     private static func place(

@@ -263,6 +263,8 @@ package final class LayersRun {
 
     /// Longer than this nobody sees a standing picture while the publisher sends.
     private static let longestFreeze = 3000
+    /// The run may end while a packet is being repaired whose requests or repairs were lost, too.
+    private static let longestRepair = 600
 
     private func watch() {
         if !(0..<scheme.encodings).contains(where: { publisher.isActive($0) }) { flowsSince = now }
@@ -287,10 +289,10 @@ package final class LayersRun {
             receiver.judge(isCleanPath: loss == 0 && reordering == 0)
             problems += receiver.problems.map { "receiver \(peer): \($0)" }
             let top = max(scheme.spatial, scheme.encodings) - 1
-            if now - receiver.lastTopAt > 300 {
+            if now - receiver.lastTopAt > LayersRun.longestRepair {
                 problems.append("receiver \(peer) does not get layer \(top) again, last at \(receiver.lastTopAt)")
             }
-            if now - receiver.lastDecodedAt > 300 {
+            if now - receiver.lastDecodedAt > LayersRun.longestRepair {
                 problems.append("receiver \(peer) ends with a standing picture since \(receiver.lastDecodedAt)")
             }
             // What was forwarded had its references forwarded as well, as far as they had come.

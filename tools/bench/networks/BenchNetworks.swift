@@ -30,8 +30,19 @@ struct BenchNetworks: ParsableCommand {
             }
             print(report.add(network, runs, elapsed: processorSeconds - begin))
         }
-        print(report.summary)
-        if let json { try report.json(firstSeed: firstSeed, seeds: seeds).write(toFile: json, atomically: true, encoding: .utf8) }
+        let cores = CoreCase.all.filter { profile.map($0.name.contains) ?? true }
+        if !cores.isEmpty { print("\n" + report.coreHead) }
+        for network in cores {
+            let begin = processorSeconds
+            let runs = (firstSeed..<(firstSeed + seeds)).map {
+                CoreRun(network, seed: $0, trace: trace ? { print($0) } : nil)
+            }
+            print(report.add(network, runs, elapsed: processorSeconds - begin))
+        }
+        print("\n" + report.summary)
+        if let json {
+            try report.json(firstSeed: firstSeed, seeds: seeds).write(toFile: json, atomically: true, encoding: .utf8)
+        }
         if report.isBroken { throw ExitCode(1) }
     }
 

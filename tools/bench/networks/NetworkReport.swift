@@ -16,6 +16,15 @@ struct NetworkReport {
         var broken: [String]
     }
 
+    private struct CoreRow: Codable {
+        var network: String
+        var seed: UInt64
+        var freezeMilliseconds: Double
+        var audioWaitMilliseconds: Double
+        var switches: UInt64
+        var broken: [String]
+    }
+
     private struct Document: Codable {
         var bench = "networks"
         var firstSeed: UInt64
@@ -27,10 +36,12 @@ struct NetworkReport {
         var processorSeconds: Double
         var timesRealTime: Double
         var rows: [Row]
+        var core: [CoreRow]
     }
 
     private let everyRun: Bool
     private var rows: [Row] = []
+    private var core: [CoreRow] = []
     private var networks = 0
     private var failing = 0
     private var seconds = 0.0
@@ -84,12 +95,40 @@ struct NetworkReport {
             + (broken.isEmpty ? "" : "  <- " + broken.joined(separator: ", "))
     }
 
+    let coreHead =
+        "the whole core, simulcast, the path narrows  seeds  freeze ms, median  worst  sound waits ms  switches      × time"
+
+    mutating func add(_ network: CoreCase, _ runs: [CoreRun], elapsed: Double) -> String {
+        networks += 1
+        self.elapsed += elapsed
+        let simulated = runs.reduce(0) { $0 + $1.seconds }
+        seconds += simulated
+        let factor = simulated / max(elapsed, 1e-9)
+        if factor < slowest.factor { slowest = (network.name, factor) }
+        for run in runs {
+            if !run.broken.isEmpty { failing += 1 }
+            core.append(
+                CoreRow(
+                    network: run.name, seed: run.seed, freezeMilliseconds: run.freeze * 1000,
+                    audioWaitMilliseconds: run.audioWait * 1000, switches: run.switches, broken: run.broken))
+        }
+        let freezes = runs.map(\.freeze).sorted()
+        let count = runs.count { !$0.broken.isEmpty }
+        return network.name.padding(toLength: 44, withPad: " ", startingAt: 0)
+            + String(
+                format: "%6d %18.0f %6.0f %15.1f %9d %11.0f", runs.count,
+                1000 * (freezes.isEmpty ? 0 : freezes[freezes.count / 2]), 1000 * (freezes.last ?? 0),
+                1000 * (runs.map(\.audioWait).max() ?? 0), Int(runs.map(\.switches).max() ?? 0), factor)
+            + (count == 0 ? "" : "  <- \(count)×")
+    }
+
     var summary: String {
         String(
             format: "%d networks, %d runs, %d of them broke a bound (%.2f %%)\n"
                 + "%.0f s of network time in %.1f s of CPU: %.0f × real time (slowest: %@, %.0f ×)\n"
                 + "* a bound of its own; --exceptions says why",
-            networks, rows.count, failing, rows.isEmpty ? 0 : 100 * Double(failing) / Double(rows.count), seconds,
+            networks, rows.count + core.count, failing, 100 * Double(failing) / Double(max(1, rows.count + core.count)),
+            seconds,
             elapsed, factor, slowest.name as NSString, slowest.factor)
     }
 
@@ -97,8 +136,8 @@ struct NetworkReport {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         let document = Document(
-            firstSeed: firstSeed, seeds: seeds, networks: networks, runs: rows.count, failingRuns: failing,
-            simulatedSeconds: seconds, processorSeconds: elapsed, timesRealTime: factor, rows: rows)
+            firstSeed: firstSeed, seeds: seeds, networks: networks, runs: rows.count + core.count, failingRuns: failing,
+            simulatedSeconds: seconds, processorSeconds: elapsed, timesRealTime: factor, rows: rows, core: core)
         return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
     }
 }

@@ -26,7 +26,10 @@ const freshTransport = 3_000;
  */
 export class Call extends EventTarget {
     #stopped = false;
-    /** Our streams that the server, being at its limit, does not take. @type {string[]} */
+    /**
+     * Our streams that the server, being at its limit, does not take.
+     * @type {string[]}
+     */
     #notTaken = [];
     #limitMessage = "";
 
