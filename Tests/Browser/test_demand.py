@@ -104,3 +104,25 @@ def test_a_small_page_says_so_and_the_panel_tells_why(server, pages):
     viewer.evaluate("consilium.model.togglePanel('statistics')")
     viewer.set_viewport_size({"width": 1280, "height": 800})
     viewer.locator(".why", has_text=re.compile("^Why: ")).first.wait_for(timeout=10_000)
+
+
+def test_every_reason_has_words_of_its_own(pages):
+    said = pages[1].evaluate(
+        """
+        async () => {
+            const { whyReceived, whySent } = await import("/room/why.js");
+            const layer = { rid: "h" };
+            const words = [];
+            for (const why of ["best", "viewport", "bandwidth", "publisher", "decoder", "policy"]) {
+                words.push(whyReceived({ why, layer, wanted: layer, shown: { width: 640, height: 360 } }));
+                words.push(whyReceived({ why }));
+            }
+            words.push(whySent({ active: false, limitation: "" }));
+            for (const limitation of ["bandwidth", "cpu"]) words.push(whySent({ active: true, limitation }));
+            return words;
+        }
+        """
+    )
+    assert all(words.startswith("Why: ") for words in said), said
+    # "best" and "decoder" say the same whether something is on its way or not.
+    assert len(set(said)) == len(said) - 2, said

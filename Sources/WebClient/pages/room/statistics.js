@@ -4,6 +4,7 @@ import { KeyedList, h, setText } from "../shared/dom.js";
 import { rate } from "../shared/format.js";
 import { StatisticsReader } from "../shared/media-statistics.js";
 import { streamRoleName } from "../shared/words.js";
+import { whyReceived, whySent } from "./why.js";
 
 /** @typedef {import("./room-view.js").RoomView} RoomView */
 /** @typedef {import("../shared/media-statistics.js").StreamStatistics} StreamStatistics */
@@ -86,14 +87,21 @@ export class StatisticsPanel {
         const who = shared ? "Whoever speaks" : stream.participant ? model.name(stream.participant) : "You";
         const role = model.state.participants[stream.participant ?? model.self]?.streams[stream.stream]?.role;
         const what = shared ? "sound" : role ? streamRoleName(role) : stream.stream;
-        setText(/** @type {Element} */ (strong), `${who} · ${what}${stream.layer ? ` (${stream.layer})` : ""}`);
-        setText(/** @type {Element} */ (bits), `${stream.direction === "in" ? "↓" : "↑"} ${rate(stream.bitsPerSecond)}`);
-        const picture = stream.kind === "video" && stream.width ? `${stream.width}×${stream.height}, ${Math.round(stream.framesPerSecond)} fps` : "";
-        const parts = [stream.codec, picture, `loss ${(stream.loss * 100).toFixed(1)} %`, `jitter ${Math.round(stream.jitter)} ms`];
-        if (stream.freezes > 0) parts.push(`${stream.freezes} freezes`);
-        setText(/** @type {Element} */ (row.children[1]), parts.filter(Boolean).join(" · "));
-        const explained = stream.direction === "in" && stream.kind === "video" ? this.#explained.get(stream.mid) : undefined;
-        setText(/** @type {Element} */ (row.children[2]), explained ? reason(explained) : "");
+        setText(/** @type {Element} */ (strong), `${who} · ${what}${stream.layer ? `, ${sizes.get(stream.layer) ?? stream.layer}` : ""}`);
+        setText(/** @type {Element} */ (bits), stream.active ? `${stream.direction === "in" ? "↓" : "↑"} ${rate(stream.bitsPerSecond)}` : "paused");
+        const picture = stream.kind === "video" && stream.width ? `${stream.width}×${stream.height}, ${Math.round(stream.framesPerSecond)}\u00a0fps` : "";
+        const parts = [stream.codec, picture, `loss\u00a0${(stream.loss * 100).toFixed(1)}\u00a0%`, `jitter\u00a0${Math.round(stream.jitter)}\u00a0ms`];
+        if (stream.freezes > 0) parts.push(`${stream.freezes}\u00a0${stream.freezes === 1 ? "freeze" : "freezes"}`);
+        setText(/** @type {Element} */ (row.children[1]), stream.active ? parts.filter(Boolean).join(" · ") : "");
+        setText(/** @type {Element} */ (row.children[2]), this.#why(stream));
+    }
+
+    /** @param {StreamStatistics} stream */
+    #why(stream) {
+        if (stream.kind !== "video") return "";
+        if (stream.direction === "out") return whySent(stream);
+        const explained = this.#explained.get(stream.mid);
+        return explained ? whyReceived(explained) : "";
     }
 
     /** Asks the server why we get what we get. */
@@ -112,24 +120,11 @@ export class StatisticsPanel {
     }
 }
 
-/** @param {ExplainedStream} stream */
-function reason({ why, shown, layer, wanted }) {
-    const place = shown ? ` (${shown.width}×${shown.height})` : "";
-    switch (why) {
-        case "viewport":
-            return wanted ? `Why: sent as large as it is shown here${place}` : "Why: not sent, because it is not shown here";
-        case "bandwidth":
-            return wanted ? "Why: smaller than shown, the connection carries no more" : "Why: paused, the connection does not carry it";
-        case "publisher":
-            return layer ? "Why: the sender sends no larger picture" : "Why: nothing has come from the sender";
-        case "decoder":
-            return "Why: this browser decodes no better one";
-        case "policy":
-            return "Why: by the rules of the room";
-        default:
-            return "Why: the best there is";
-    }
-}
+/** As the page's publishing settings call them, and as people do. */
+const sizes = new Map([["q", "small"], ["h", "medium"], ["f", "large"]]);
 
-/** @param {StreamStatistics} stream */
-const order = (stream) => `${stream.direction === "out" ? "0" : "1"} ${stream.participant ?? ""} ${stream.stream} ${stream.layer}`;
+/**
+ * What comes from others before our own, and each person's streams together.
+ * @param {StreamStatistics} stream
+ */
+const order = (stream) => `${stream.direction === "in" ? "0" : "1"} ${stream.participant ?? ""} ${stream.stream} ${stream.layer}`;

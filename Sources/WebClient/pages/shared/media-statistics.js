@@ -19,6 +19,8 @@
  * @property {number} loss share of packets lost since the last look, 0…1
  * @property {number} jitter milliseconds
  * @property {number} freezes
+ * @property {boolean} active false for a layer of our own that is paused
+ * @property {string} limitation what keeps a picture of our own from being better: "bandwidth", "cpu" or ""
  */
 
 /**
@@ -91,6 +93,8 @@ export class StatisticsReader {
             loss: expected > 0 ? Math.max(0, change.lost) / expected : 0,
             jitter: (entry.jitter ?? 0) * 1000,
             freezes: entry.freezeCount ?? 0,
+            active: true,
+            limitation: "",
         };
     }
 
@@ -119,6 +123,8 @@ export class StatisticsReader {
             loss: answer?.fractionLost ?? 0,
             jitter: (answer?.jitter ?? 0) * 1000,
             freezes: 0,
+            active: entry.active ?? true,
+            limitation: entry.qualityLimitationReason === "bandwidth" || entry.qualityLimitationReason === "cpu" ? entry.qualityLimitationReason : "",
         };
     }
 
