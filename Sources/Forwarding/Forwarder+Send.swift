@@ -138,6 +138,14 @@ extension Forwarder {
         markDirty(peer)
     }
 
+    /// Nobody takes what waits for this peer.
+    package mutating func giveUpOutput(of peerID: Int32) {
+        let peer = peers[peerID]
+        let waiting = peer.pointee.queue.count + peer.pointee.repairQueue.count + peer.pointee.audioQueue.count
+        counters.queueDrops &+= UInt64(waiting)
+        peer.pointee.discardOutput()
+    }
+
     /// Writes the header of the next packet for this peer into `buffer`, which must hold a whole packet; nil when its
     /// queue is empty.
     package mutating func writeNext(

@@ -84,15 +84,18 @@ extension Forwarder {
             highest &- first < UInt32(truncatingIfNeeded: encoding.pointee.history.entryCapacity),
             highest &- first <= peers[stream.pointee.peer].pointee.bandwidth.largestReplay,
             let start = encoding.pointee.history.find(first), start.pointee.codec == stream.pointee.codec,
-            !isOutdated(encodingID, for: stream), let end = endOfPicture(encodingID, from: first, to: highest)
+            !isOutdated(encodingID, for: stream)
         else { return .nothing }
+        // A key frame that is still coming in will do: in a storm of joins somebody always comes meanwhile, and would ask
+        // for another one.
         if highest &- first < Forwarder.longestReplay, isWhole(encodingID, from: first, to: highest) {
             return replay(streamID, encodingID, from: first, to: highest, now: now) ? .live : .nothing
         }
         if let shown = stream.pointee.shown, shown.stamp == encoding.pointee.stamp, shown.sequence == first {
             return .picture
         }
-        guard end &- first < Forwarder.longestReplay, replay(streamID, encodingID, from: first, to: end, now: now)
+        guard let end = endOfPicture(encodingID, from: first, to: highest), end &- first < Forwarder.longestReplay,
+            replay(streamID, encodingID, from: first, to: end, now: now)
         else { return .nothing }
         stream.pointee.current = -1
         stream.pointee.shown = (encoding.pointee.stamp, first)

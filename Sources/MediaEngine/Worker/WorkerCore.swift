@@ -459,13 +459,14 @@ struct WorkerCore: ~Copyable {
         }
         while let room = sendQueue.reserve(address, WorkerCore.largestDatagram) {
             guard let packet = forwarder.writeNext(for: id, now: now, into: room) else { return }
-            sendQueue.commit(
-                link.pointee.transport.protectRTP(
-                    slot: packet.slot, destination: room, headerLength: packet.headerLength, payload: packet.payload))
+            let length = link.pointee.transport.protectRTP(
+                slot: packet.slot, destination: room, headerLength: packet.headerLength, payload: packet.payload)
+            if length <= 0 { forwarder.counters.queueDrops &+= 1 }
+            sendQueue.commit(length)
             link.pointee.packetsSent &+= 1
         }
         // The socket takes no more: a packet that would wait for it is late, and its receiver will ask again.
-        forwarder.peers[id].pointee.discardOutput()
+        forwarder.giveUpOutput(of: id)
     }
 
     private mutating func sendFrames(_ id: Int32, on connection: FramedTCPConnection, now: UInt64) {
@@ -483,7 +484,7 @@ struct WorkerCore: ~Copyable {
                     slot: packet.slot, destination: room, headerLength: packet.headerLength, payload: packet.payload))
             link.pointee.packetsSent &+= 1
         }
-        forwarder.peers[id].pointee.discardOutput()
+        forwarder.giveUpOutput(of: id)
     }
 }
 
