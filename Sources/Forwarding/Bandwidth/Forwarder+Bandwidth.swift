@@ -95,7 +95,7 @@ extension Forwarder {
             }
         }
         sortLayers()
-        track.pointee.ladder = LayerLadder.make(measured, role: track.pointee.role)
+        LayerLadder.fill(&track.pointee.ladder, from: measured, role: track.pointee.role)
     }
 
     /// By size, then by rate: few and nearly in order.

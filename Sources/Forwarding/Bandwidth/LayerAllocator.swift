@@ -89,7 +89,9 @@ package struct LayerAllocator: Sendable {
             streams.insert(AllottedStream(id: id, track: track, role: role, rungs: []), at: min(place, streams.count))
         }
         let limit = demand.limit(rungs)
-        streams[place].rungs = rungs
+        // A copy: the track's own memory stays its own, to be filled again.
+        streams[place].rungs.removeAll(keepingCapacity: true)
+        streams[place].rungs.append(contentsOf: rungs)
         streams[place].limit = limit
         streams[place].isShown = demand.isShown
         streams[place].limitReason = limit == rungs.count - 1 && demand.isShown ? .best : demand.reason

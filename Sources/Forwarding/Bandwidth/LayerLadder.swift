@@ -22,8 +22,15 @@ package enum LayerLadder {
     ///
     /// A rung that costs more than a better one is left out: a still document is cheap in full size.
     package static func make(_ layers: [MeasuredLayer], role: StreamRole) -> [MeasuredLayer] {
-        guard let largest = layers.last?.target.spatial else { return [] }
         var rungs: [MeasuredLayer] = []
+        fill(&rungs, from: layers, role: role)
+        return rungs
+    }
+
+    /// The same in the memory of the ladder before.
+    package static func fill(_ rungs: inout [MeasuredLayer], from layers: [MeasuredLayer], role: StreamRole) {
+        rungs.removeAll(keepingCapacity: true)
+        guard let largest = layers.last?.target.spatial else { return }
         for (index, layer) in layers.enumerated() {
             let isLowestRate = index == 0 || layers[index - 1].target.spatial != layer.target.spatial
             let isHighestRate = index == layers.count - 1 || layers[index + 1].target.spatial != layer.target.spatial
@@ -39,7 +46,6 @@ package enum LayerLadder {
             while let last = rungs.last, last.bitsPerSecond >= layer.bitsPerSecond { rungs.removeLast() }
             rungs.append(layer)
         }
-        return rungs
     }
 
     /// The rung below which this role should not fall: the full size for what is read.

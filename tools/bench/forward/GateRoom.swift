@@ -13,6 +13,8 @@ final class GatePublisher {
     private var transportSequence: UInt16 = 1
     private var sequences: [UInt16] = [100, 200, 300]
     private var packets: [UInt32] = [0, 0, 0]
+    /// Packets of each large picture.
+    var largePackets = 4
     private var frames = 0
     private var sounds = 0
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1500, alignment: 16)
@@ -63,7 +65,7 @@ final class GatePublisher {
         let isKey = frames % Self.keyFrameEvery == 0
         let layer = isKey ? 0 : Self.temporalLayers[frames % 4]
         for encoding in 0..<2 {
-            let count = encoding == 0 ? 1 : 4
+            let count = encoding == 0 ? 1 : largePackets
             for packet in 0..<count {
                 describe(isKey: isKey, isFirst: packet == 0, layer: layer, isLarge: encoding == 1)
                 write(
