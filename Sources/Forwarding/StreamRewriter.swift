@@ -56,6 +56,16 @@ package struct StreamRewriter: Sendable {
         lastFrameNumber = UInt16(truncatingIfNeeded: seed >> 32)
     }
 
+    /// Packets from `sequence` on have a number, but nobody has seen them and nobody will: what comes next has theirs. To be
+    /// followed by a switch of source.
+    package mutating func takeBack(from sequence: UInt16, lastMarker marker: Bool) {
+        let count = UInt32(lastSequence &- sequence &+ 1)
+        guard count < 0x8000 else { return }
+        highestOut &-= count
+        if Int32(bitPattern: highestFilled &- highestOut) > 0 { highestFilled = highestOut }
+        lastMarker = marker
+    }
+
     package var lastSequence: UInt16 { UInt16(truncatingIfNeeded: highestOut) }
     package var lastSentTimestamp: UInt32 { lastTimestamp }
     package var lastSentTime: UInt64 { lastTime }

@@ -115,6 +115,7 @@ package struct EngineStatistics: Sendable, Codable, Equatable {
         nacksReceived &+= other.nacksReceived
         keyFrameRequestsSent &+= other.keyFrameRequestsSent
         keyFrameRequestsReceived &+= other.keyFrameRequestsReceived
+        queueDrops &+= other.queueDrops
         recorderBytesDropped &+= other.recorderBytesDropped
         refused.merge(other.refused) { $0 &+ $1 }
         workers += other.workers

@@ -36,15 +36,28 @@ extension Forwarder {
         if peer.pointee.bandwidth.probing.isSending { markDirty(peerID) }
     }
 
-    /// Drops the video that waits, since it is old by now; streams go on with their next key frames.
+    /// Drops the video that waits, since it is old by now; streams go on with their next key frames, and with the numbers of
+    /// what was dropped: receivers would ask for those in vain, and then for more key frames.
     private mutating func beginAnew(_ peerID: Int32, now: UInt64) {
         let peer = peers[peerID]
         counters.queueDrops &+= UInt64(peer.pointee.queue.count)
         while let packet = peer.pointee.queue.popFirst() {
-            guard let stream = streams.find(packet.stream), stream.pointee.isVideo else { continue }
+            guard packet.kind == .media, let stream = streams.find(packet.stream), stream.pointee.isVideo else {
+                continue
+            }
+            stream.pointee.rewriter.takeBack(from: packet.sequence, lastMarker: endsPicture(before: packet, stream))
             stream.pointee.current = -1
         }
         for id in peer.pointee.streams { requestKeyFrame(for: id, now: now) }
+    }
+
+    /// Whether the packet before this one, which was sent, was the last of its picture.
+    private func endsPicture(before packet: OutgoingPacket, _ stream: UnsafeMutablePointer<ReceiverStream>) -> Bool {
+        guard let sent = stream.pointee.sent.find(packet.sequence &- 1),
+            let encoding = encodings.find(sent.pointee.encoding), encoding.pointee.stamp == sent.pointee.stamp,
+            let entry = encoding.pointee.history.find(sent.pointee.source)
+        else { return true }
+        return sent.pointee.marker(of: entry.pointee)
     }
 
     // MARK: - Ten times a second
