@@ -124,17 +124,19 @@ extension Forwarder {
 
     mutating func enqueue(_ packet: OutgoingPacket, for peer: Int32) {
         let state = peers[peer]
+        let isTaken: Bool
         switch packet.kind {
-        case .media: state.pointee.queue.append(packet)
-        case .sound: state.pointee.audioQueue.append(packet)
+        case .media: isTaken = state.pointee.queue.append(packet)
+        case .sound: isTaken = state.pointee.audioQueue.append(packet)
         case .retransmission, .repetition, .padding:
             // Where nothing waits, nothing has to go first.
             if state.pointee.bandwidth.source == .nothing {
-                state.pointee.queue.append(packet)
+                isTaken = state.pointee.queue.append(packet)
             } else {
-                state.pointee.repairQueue.append(packet)
+                isTaken = state.pointee.repairQueue.append(packet)
             }
         }
+        if !isTaken { counters.queueDrops &+= 1 }
         markDirty(peer)
     }
 

@@ -122,6 +122,7 @@ extension Forwarder {
             for place in 0..<room.pointee.sources.count {
                 let id = room.pointee.sources[place]
                 guard let track = tracks.find(id), track.pointee.loudness > 0 else { continue }
+                if levels.isEmpty { levels.reserveCapacity(room.pointee.sources.count - place) }
                 levels.append(TrackLevel(track: id, level: track.pointee.loudness))
                 track.pointee.loudness = 0
             }

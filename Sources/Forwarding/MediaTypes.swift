@@ -1,4 +1,5 @@
 // The small vocabulary of forwarding: codecs and header extensions as integers.
+package import WireFormats
 
 /// What the forwarding core has to know of a codec; its parameters matter to signalling only.
 package enum CodecKind: UInt8, Sendable, CaseIterable {
@@ -12,11 +13,40 @@ package enum CodecKind: UInt8, Sendable, CaseIterable {
     }
 
     package var isAudio: Bool { self == .opus || self == .otherAudio }
+
+    /// By the name that SDP has for it, in any case.
+    package init(name: String, isVideo: Bool) {
+        self =
+            switch (name.lowercased(), isVideo) {
+            case ("opus", false): .opus
+            case ("vp8", true): .vp8
+            case ("vp9", true): .vp9
+            case ("h264", true): .h264
+            case ("av1", true): .av1
+            case (_, false): .otherAudio
+            case (_, true): .otherVideo
+            }
+    }
 }
 
 package enum HeaderExtensionKind: UInt8, Sendable, CaseIterable {
     case mid, streamID, repairedStreamID, transportSequence, absoluteSendTime
     case audioLevel, videoOrientation, dependencyDescriptor, absoluteCaptureTime
+
+    package init(_ uri: HeaderExtensionURI) {
+        self =
+            switch uri {
+            case .mid: .mid
+            case .streamIdentifier: .streamID
+            case .repairedStreamIdentifier: .repairedStreamID
+            case .transportWideCongestionControl: .transportSequence
+            case .absoluteSendTime: .absoluteSendTime
+            case .audioLevel: .audioLevel
+            case .videoOrientation: .videoOrientation
+            case .dependencyDescriptor: .dependencyDescriptor
+            case .absoluteCaptureTime: .absoluteCaptureTime
+            }
+    }
 
     /// Goes from the publisher to every receiver as it is, under the receiver's own number.
     package var isPassedThrough: Bool {

@@ -19,7 +19,7 @@ package struct OutgoingPacket: Sendable {
     package var bytes: UInt16 = 0
 }
 
-/// A ring that doubles up to a limit; what comes beyond it is counted and not sent.
+/// A ring that doubles up to a limit; what comes beyond it is not taken.
 package struct OutgoingQueue: ~Copyable {
     package static let limit = 16_384
     private var packets: UnsafeMutablePointer<OutgoingPacket>
@@ -28,7 +28,6 @@ package struct OutgoingQueue: ~Copyable {
     private var tail = 0
     /// Payload that waits.
     package private(set) var bytes = 0
-    package private(set) var dropped: UInt64 = 0
 
     package init(capacity: Int = 64) {
         var size = 16
@@ -42,17 +41,16 @@ package struct OutgoingQueue: ~Copyable {
     package var isEmpty: Bool { head == tail }
     package var count: Int { tail - head }
 
-    package mutating func append(_ packet: OutgoingPacket) {
+    /// false when the queue is full.
+    package mutating func append(_ packet: OutgoingPacket) -> Bool {
         if tail - head > mask {
-            guard mask + 1 < OutgoingQueue.limit else {
-                dropped &+= 1
-                return
-            }
+            guard mask + 1 < OutgoingQueue.limit else { return false }
             grow()
         }
         (packets + (tail & mask)).initialize(to: packet)
         bytes &+= Int(packet.bytes)
         tail += 1
+        return true
     }
 
     package mutating func popFirst() -> OutgoingPacket? {

@@ -119,14 +119,22 @@ package final class PacketRing: @unchecked Sendable {
     }
 
     package func senderReport(track: UInt32, encoding: UInt8, arrival: UInt64, clock: SenderReportClock) {
-        var bytes = [UInt8](repeating: 0, count: SenderReportClock.encodedBytes)
-        bytes.withUnsafeMutableBytes { raw in
+        withUnsafeTemporaryAllocation(byteCount: SenderReportClock.encodedBytes, alignment: 8) { raw in
             raw.storeBytes(of: clock.ssrc.littleEndian, toByteOffset: 0, as: UInt32.self)
             raw.storeBytes(of: clock.ntp.littleEndian, toByteOffset: 4, as: UInt64.self)
             raw.storeBytes(of: clock.rtp.littleEndian, toByteOffset: 12, as: UInt32.self)
+            let bytes = UnsafeRawBufferPointer(raw)
+            guard !producer.pointee.hasEnded else { return }
+            // The worker's thread relays one for each stream and second: only what has to wait is kept on the heap.
+            if tellBacklog(limit: UInt64(capacity), arrival: arrival),
+                append(.senderReport, encoding, track, arrival, bytes, limit: UInt64(capacity))
+            {
+                return announce()
+            }
+            keep(
+                ControlRecord(
+                    kind: .senderReport, encoding: encoding, track: track, arrival: arrival, payload: Array(bytes)))
         }
-        control(
-            ControlRecord(kind: .senderReport, encoding: encoding, track: track, arrival: arrival, payload: bytes))
     }
 
     /// The last record. Everything written afterwards is ignored.
@@ -165,7 +173,14 @@ package final class PacketRing: @unchecked Sendable {
         guard !producer.pointee.hasEnded else { return }
         if tellBacklog(limit: UInt64(capacity), arrival: record.arrival), append(record) {
             announce()
-        } else if producer.pointee.waitingControl.count < Self.waitingControlLimit {
+        } else {
+            keep(record)
+        }
+    }
+
+    /// Until there is room for it.
+    private func keep(_ record: ControlRecord) {
+        if producer.pointee.waitingControl.count < Self.waitingControlLimit {
             producer.pointee.waitingControl.append(record)
         } else {
             countDropped()

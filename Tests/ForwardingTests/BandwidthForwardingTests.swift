@@ -164,4 +164,22 @@ struct BandwidthForwardingTests {
         let counters = path.world.forwarder.counters
         #expect(counters.packetsPadded > 0)
     }
+
+    @Test("what the pacer gives up when a path collapses leaves no gap: its numbers go to what follows")
+    func collapse() {
+        let path = NarrowPath(
+            LinkConditions(delay: .milliseconds(20)).with {
+                $0.rates = [
+                    RateStep(from: 0, rate: .megabits(10)), RateStep(from: .seconds(4), rate: .megabits(0.2)),
+                    RateStep(from: .seconds(8), rate: .megabits(10)),
+                ]
+                $0.queueBytes = 16 << 20
+            })
+        path.run(seconds: 20)
+        #expect(path.world.forwarder.counters.queueDrops > 0)
+        #expect(path.link.statistics.droppedByQueue == 0)
+        let ssrc = path.world.forwarder.streams[path.receiver.stream].pointee.ssrc
+        let numbers = path.delivered.map(\.header).filter { $0.ssrc == ssrc }.map(\.sequence)
+        #expect(zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 &+ 1 })
+    }
 }

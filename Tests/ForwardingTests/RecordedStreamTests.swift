@@ -72,20 +72,21 @@ final class RecordedCall {
             let isVideo = section.kind == .video
             let track = forwarder.addTrack(
                 MediaTrack(
-                    peer: publisher, room: 1, isVideo: isVideo, codec: codec(section.codecs[0].name),
+                    peer: publisher, room: 1, isVideo: isVideo,
+                    codec: CodecKind(name: section.codecs[0].name, isVideo: isVideo),
                     payloadType: section.codecs[0].payloadType, isMuted: false, usesNack: isVideo,
                     usesPictureLoss: true,
                     usesFullIntra: true))
             if isVideo { videoTrack = track }
             for codec in section.codecs {
-                let kind = self.codec(codec.name)
+                let kind = CodecKind(name: codec.name, isVideo: isVideo)
                 formats.append((codec.payloadType, PayloadFormat(codec: kind, clockRate: codec.clockRate)))
                 if let repair = codec.retransmissionPayloadType {
                     formats.append(
                         (repair, PayloadFormat(codec: kind, repairs: codec.payloadType, clockRate: codec.clockRate)))
                 }
             }
-            extensions += section.extensions.map { (kind($0.uri), $0.id) }
+            extensions += section.extensions.map { (HeaderExtensionKind($0.uri), $0.id) }
             sections.append(
                 PublishedSection(
                     mid: Array(section.mid.utf8), track: track, isVideo: isVideo,
@@ -125,31 +126,6 @@ final class RecordedCall {
                     if peer == receiver { received.append(Array(buffer[..<write.headerLength]) + Array(write.payload)) }
                 }
             }
-        }
-    }
-
-    private func kind(_ uri: HeaderExtensionURI) -> HeaderExtensionKind {
-        switch uri {
-        case .mid: .mid
-        case .streamIdentifier: .streamID
-        case .repairedStreamIdentifier: .repairedStreamID
-        case .transportWideCongestionControl: .transportSequence
-        case .absoluteSendTime: .absoluteSendTime
-        case .audioLevel: .audioLevel
-        case .videoOrientation: .videoOrientation
-        case .dependencyDescriptor: .dependencyDescriptor
-        case .absoluteCaptureTime: .absoluteCaptureTime
-        }
-    }
-
-    private func codec(_ name: String) -> CodecKind {
-        switch name.lowercased() {
-        case "vp8": .vp8
-        case "vp9": .vp9
-        case "h264": .h264
-        case "av1": .av1
-        case "opus": .opus
-        default: .unknown
         }
     }
 }

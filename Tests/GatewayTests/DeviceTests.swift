@@ -1,6 +1,7 @@
 // WHIP and WHEP over HTTP: sessions, entity tags and every refusal of RFC 9725 that this server knows.
 import Foundation
 import Gateway
+import MediaEngine
 import Rooms
 import Testing
 

@@ -1,6 +1,7 @@
 // consilium.v1 over real sockets against a whole server: joining, deciding, resuming, refusing.
 import Foundation
 import Gateway
+import MediaEngine
 import Rooms
 import Testing
 

@@ -122,6 +122,14 @@ struct SpanningTests {
 
     private func statistics() async -> [WorkerStatistics] { await engine.statistics().workers }
 
+    /// The sender, a viewer on its worker and one on the other, connected.
+    private func watched(_ sender: MediaClient) async throws -> [MediaClient] {
+        var all = [sender]
+        for peer in ["v1", "v2"] { all.append(try await watch(engine, room: "r", peer: peer).0) }
+        try #require(MediaClient.run(all) { all.allSatisfy(\.isConnected) })
+        return all
+    }
+
     private func until(_ what: String, _ condition: () async -> Bool) async throws {
         let end = MonotonicClock.now() + 10_000_000_000
         while await !condition() {
@@ -176,10 +184,8 @@ struct SpanningTests {
     @Test("a key frame that a far viewer asks for is asked of the sender")
     func keyFrames() async throws {
         let publisher = try await publish(engine, room: "r", peer: "p")
-        let (near, _) = try await watch(engine, room: "r", peer: "v1")
-        let (far, _) = try await watch(engine, room: "r", peer: "v2")
-        let all = [publisher, near, far]
-        try #require(MediaClient.run(all) { all.allSatisfy(\.isConnected) })
+        let all = try await watched(publisher)
+        let far = all[2]
         var film = Film(ssrc: 0x1234)
         publisher.send(rtp: film.next(isKey: true))
         publisher.send(rtp: film.next())
@@ -202,10 +208,8 @@ struct SpanningTests {
         "what is published, muted and ended later is so for far viewers as well, also when it is published over there")
     func changes() async throws {
         let first = try await publish(engine, room: "r", peer: "p1")
-        let (near, _) = try await watch(engine, room: "r", peer: "v1")
-        let (far, _) = try await watch(engine, room: "r", peer: "v2")
-        var all = [first, near, far]
-        try #require(MediaClient.run(all) { all.allSatisfy(\.isConnected) })
+        var all = try await watched(first)
+        let (near, far) = (all[1], all[2])
         var film = Film(ssrc: 0x1234)
         first.send(rtp: film.next(isKey: true))
         try #require(MediaClient.run(all) { near.packets.count == 1 && far.packets.count == 1 })
@@ -251,10 +255,7 @@ struct SpanningTests {
                 streams: [StreamDeclaration(mid: "0", stream: "camera", role: "camera")], maySend: true,
                 subscription: .none))
         try publisher.connect(offered.sdp, port: try mediaPort(of: offered.sdp))
-        let (near, _) = try await watch(engine, room: "r", peer: "v1")
-        let (far, _) = try await watch(engine, room: "r", peer: "v2")
-        let all = [publisher, near, far]
-        try #require(MediaClient.run(all) { all.allSatisfy(\.isConnected) })
+        let all = try await watched(publisher)
         for viewer in ["v1", "v2"] {
             await engine.setView(
                 room: "r", peer: viewer,
@@ -295,10 +296,8 @@ struct SpanningTests {
     @Test("the end of the room, and of one part of it, leaves nothing behind on either worker")
     func cleansUp() async throws {
         let publisher = try await publish(engine, room: "r", peer: "p")
-        let (near, _) = try await watch(engine, room: "r", peer: "v1")
-        let (far, _) = try await watch(engine, room: "r", peer: "v2")
-        let all = [publisher, near, far]
-        try #require(MediaClient.run(all) { all.allSatisfy(\.isConnected) })
+        let all = try await watched(publisher)
+        let near = all[1]
         #expect(engine.directory.parts(of: "r") == [0, 1])
         await engine.closePeer(room: "r", peer: "v2", reason: "left")
         #expect(engine.directory.parts(of: "r") == [0])
@@ -330,10 +329,8 @@ struct SpanningTests {
     func recording() async throws {
         let ring = await engine.startRecording(room: "r")
         let near = try await publish(engine, room: "r", peer: "p1")
-        let (viewer, _) = try await watch(engine, room: "r", peer: "v1")
-        let (far, _) = try await watch(engine, room: "r", peer: "v2")
-        var all = [near, viewer, far]
-        try #require(MediaClient.run(all) { all.allSatisfy(\.isConnected) })
+        var all = try await watched(near)
+        let (viewer, far) = (all[1], all[2])
         _ = try await engine.negotiate(
             room: "r", peer: "v2",
             offer: PeerOffer(

@@ -9,6 +9,7 @@ struct Consultation: ParsableCommand {
         abstract: "Points that send screens and show those of another point.")
 
     @OptionGroup var options: ServerOptions
+    @OptionGroup var corner: ObserverOptions
 
     @Option(name: .long, help: "Points of care.")
     var points = 30
@@ -23,13 +24,6 @@ struct Consultation: ParsableCommand {
         name: .long,
         help: "Points in a room; each shows the next one's screens. In a room of two that is the other.")
     var roomSize = 30
-
-    @Option(
-        name: .long,
-        help:
-            "Players without transport feedback, one for each of so many points: the server sends them everything at once."
-    )
-    var observers = 3
 
     @Option(name: .long, help: "At most so much of a core.")
     var coreLimit = 0.35
@@ -50,8 +44,10 @@ struct Consultation: ParsableCommand {
             rooms.append(try fill("consultation-\(rooms.count)", runner, points: count))
             added += count
         }
-        for index in 0..<min(observers, points) {
-            try observe(rooms[index % rooms.count], place: index / rooms.count, runner, name: "observer-\(index)")
+        for index in 0..<min(corner.observers, points) {
+            let room = rooms[index % rooms.count]
+            let member = room.members[index / rooms.count % room.members.count]
+            try runner.observe(room: room.name, participant: member.participant, name: "observer-\(index)")
         }
         try start(rooms, runner)
         say("\(points) points in \(rooms.count) rooms are in; settling for \(options.settle) s")
@@ -61,9 +57,9 @@ struct Consultation: ParsableCommand {
         var report = Report("consultation")
         report.parameters = [
             "points": points, "screens": screens, "megabits": megabits, "room_size": roomSize,
-            "observers": observers, "seconds": options.seconds,
+            "observers": corner.observers, "seconds": options.seconds,
         ]
-        let expected = points * screens + min(observers, points)
+        let expected = points * screens + min(corner.observers, points)
         let table = add(interval, measured, before: before, expected: expected, to: &report)
         report.bound("server, share of a core", interval.server, atMost: coreLimit)
         report.bound("Mbit/s in", interval.megabitsIn, atLeast: Double(points * screens) * megabits * 0.95)
@@ -96,15 +92,6 @@ struct Consultation: ParsableCommand {
             room.members.append(try runner.join(room: name, name: "\(name)-\(index)", offer))
         }
         return room
-    }
-
-    /// A player in the corner, that gets one picture as soon as the server has it.
-    private func observe(_ room: Room, place: Int, _ runner: Runner, name: String) throws {
-        var offer = Offer(seed: runner.newSeed())
-        offer.receivesVideo = 1
-        offer.usesFeedback = false
-        let participant = room.members[place % room.members.count].participant
-        _ = try runner.post("/whep/\(room.name)/\(participant)/camera", name: name, offer)
     }
 
     /// Everybody says what it shows before anybody sends: without a word, everybody would get everything.

@@ -8,6 +8,7 @@ struct Everyone: ParsableCommand {
         abstract: "A room in which everybody sees everybody, with simulcast and open microphones.")
 
     @OptionGroup var options: ServerOptions
+    @OptionGroup var corner: ObserverOptions
 
     @Option(name: .long, help: "Participants.")
     var points = 30
@@ -20,9 +21,6 @@ struct Everyone: ParsableCommand {
 
     @Option(name: .long, help: "kbit/s of the layers, from small to large.")
     var kilobits: [Int] = [150, 500, 2500]
-
-    @Option(name: .long, help: "Players without transport feedback, to whom the server sends everything at once.")
-    var observers = 3
 
     @Option(name: .long, help: "At most so much of a core.")
     var coreLimit = 0.5
@@ -51,11 +49,8 @@ struct Everyone: ParsableCommand {
         }
         try runner.waitUntilConnected(members)
         for (index, member) in members.enumerated() { try show(members, at: index, member) }
-        for index in 0..<min(observers, points) {
-            var offer = Offer(seed: runner.newSeed())
-            offer.receivesVideo = 1
-            offer.usesFeedback = false
-            _ = try runner.post("/whep/everyone/\(members[index].participant)/camera", name: "observer", offer)
+        for index in 0..<min(corner.observers, points) {
+            try runner.observe(room: "everyone", participant: members[index].participant)
         }
         usleep(300_000)
         runner.startSending(members)
@@ -65,12 +60,12 @@ struct Everyone: ParsableCommand {
         let (interval, measured) = try runner.measure(seconds: options.seconds)
         var report = Report("everyone sees everyone")
         report.parameters = [
-            "points": points, "large": large, "medium": medium, "kilobits": kilobits, "observers": observers,
+            "points": points, "large": large, "medium": medium, "kilobits": kilobits, "observers": corner.observers,
             "seconds": options.seconds,
         ]
         let streams = points * (points - 1)
         let table = add(
-            interval, measured, before: before, expected: streams + min(observers, points), to: &report)
+            interval, measured, before: before, expected: streams + min(corner.observers, points), to: &report)
         report.bound("server, share of a core", interval.server, atMost: coreLimit)
         report.bound("video streams received", Double(measured.totals.videoFlowing), atLeast: Double(streams))
         report.bound("resident memory, MiB", Double(interval.last.peakBytes) / 1_048_576, atMost: 300)

@@ -47,11 +47,7 @@ struct Flood: ParsableCommand {
                 ],
             ])
         }
-        // One player without feedback, so that what the pacer does is known.
-        var player = Offer(seed: runner.newSeed())
-        player.receivesVideo = 1
-        player.usesFeedback = false
-        _ = try runner.post("/whep/flood/\(members[0].participant)/camera", name: "observer", player)
+        try runner.observe(room: "flood", participant: members[0].participant)
         usleep(300_000)
         runner.startSending(members)
         say("\(points) points are in; settling for \(options.settle) s")

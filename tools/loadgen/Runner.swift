@@ -35,6 +35,11 @@ struct ServerOptions: ParsableArguments {
     var smoke = false
 }
 
+struct ObserverOptions: ParsableArguments {
+    @Option(name: .long, help: "Players without transport feedback, to whom the server sends everything at once.")
+    var observers = 3
+}
+
 final class Runner: @unchecked Sendable {
     let options: ServerOptions
     let loop: LoadLoop
@@ -224,6 +229,14 @@ final class Runner: @unchecked Sendable {
         var socketDrops: UInt64 = 0
         var sendDrops: UInt64 = 0
         var repairsSent: UInt64 = 0
+    }
+
+    /// A player in the corner, that gets one picture as soon as the server has it: what the pacer does is known by that.
+    func observe(room: String, participant: String, stream: String = "camera", name: String = "observer") throws {
+        var offer = Offer(seed: newSeed())
+        offer.receivesVideo = 1
+        offer.usesFeedback = false
+        _ = try post("/whep/\(room)/\(participant)/\(stream)", name: name, offer)
     }
 
     func totals() -> Totals {

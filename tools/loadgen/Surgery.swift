@@ -10,6 +10,7 @@ struct Surgery: ParsableCommand {
         abstract: "A broadcast of two 2160p and two 1080p pictures: many viewers, and a storm of joins.")
 
     @OptionGroup var options: ServerOptions
+    @OptionGroup var corner: ObserverOptions
 
     @Option(name: .long, help: "Viewers that get all four pictures.")
     var viewers = 100
@@ -31,9 +32,6 @@ struct Surgery: ParsableCommand {
 
     @Option(name: .long, help: "Viewers that stay during the storm.")
     var stayers = 10
-
-    @Option(name: .long, help: "Players without transport feedback, to whom the server sends everything at once.")
-    var observers = 3
 
     @Option(name: .long, help: "Gbit/s that are to leave the server.")
     var gigabits = 4.0
@@ -67,13 +65,10 @@ struct Surgery: ParsableCommand {
         ]
         var audience: [Runner.Member] = []
         for index in 0..<viewers { audience.append(try join(runner, name: "viewer-\(index)")) }
-        for index in 0..<observers {
-            var offer = Offer(seed: runner.newSeed())
-            offer.receivesVideo = 1
-            offer.usesFeedback = false
+        for index in 0..<corner.observers {
             let stream = Surgery.pictures[index % 4].stream
-            let name = stream.hasPrefix("field") ? "field" : "panorama"
-            _ = try runner.post("/whep/\(Surgery.room)/\(name)/\(stream)", name: "observer", offer)
+            let participant = stream.hasPrefix("field") ? "field" : "panorama"
+            try runner.observe(room: Surgery.room, participant: participant, stream: stream)
         }
         try runner.waitUntilConnected(audience)
         say("\(viewers) viewers are in; settling for \(options.settle) s")
@@ -81,7 +76,7 @@ struct Surgery: ParsableCommand {
         let before = runner.totals()
         let (interval, measured) = try runner.measure(seconds: options.seconds)
         var table = add(
-            interval, measured, before: before, expected: viewers * 4 + observers, to: &report, p99Limit: nil)
+            interval, measured, before: before, expected: viewers * 4 + corner.observers, to: &report, p99Limit: nil)
         report.bound("Gbit/s out", interval.megabitsOut / 1000, atLeast: gigabits)
         report.bound("server, share of a core", interval.server, atMost: 1)
         if findLimit { try findMost(&audience, runner, &report) }

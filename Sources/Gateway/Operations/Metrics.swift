@@ -76,41 +76,62 @@ package struct MetricsText: Sendable {
 
     /// Figures of each worker, under its number.
     private mutating func add(_ workers: [WorkerStatistics]) {
-        func each(_ value: (WorkerStatistics) -> String) -> [(labels: String, value: String)] {
-            workers.map { (#"{worker="\#($0.worker)"}"#, value($0)) }
+        let figures: [(name: String, help: String, kind: String, value: (WorkerStatistics) -> Int)] = [
+            (
+                "worker_load_percent", "The busy share of the worker's thread in the last second.", "gauge",
+                { Int($0.load * 100) }
+            ),
+            (
+                "worker_loop_delay_microseconds", "How late the worker's loop comes to what is due.", "gauge",
+                { Int($0.loopDelayMilliseconds * 1000) }
+            ),
+            (
+                "worker_stress",
+                "0: takes everything. 1: refuses new cameras. 2: sends cameras in their smallest layer.", "gauge",
+                { Int(clamping: $0.stress.rawValue) }
+            ),
+            (
+                "worker_rooms", "Rooms with a part on the worker.", "gauge",
+                { Int(clamping: $0.rooms) }
+            ),
+            (
+                "worker_peers", "Peers on the worker.", "gauge",
+                { Int(clamping: $0.peers) }
+            ),
+            (
+                "worker_cameras_refused_total", "Cameras that were not taken from a sender because of load.", "counter",
+                { Int(clamping: $0.camerasRefusedFromSenders) }
+            ),
+            (
+                "worker_cameras_withheld_total", "Cameras that were not sent to a receiver because of load.", "counter",
+                { Int(clamping: $0.camerasRefusedToReceivers) }
+            ),
+            (
+                "worker_thinned_total", "Times that cameras were thinned because of load.", "counter",
+                { Int(clamping: $0.timesThinned) }
+            ),
+            (
+                "worker_relayed_out_total", "Packets relayed to other workers, once for each.", "counter",
+                { Int(clamping: $0.packetsRelayedOut) }
+            ),
+            (
+                "worker_relayed_in_total", "Packets relayed from other workers.", "counter",
+                { Int(clamping: $0.packetsRelayedIn) }
+            ),
+            (
+                "worker_relay_dropped_total", "Packets that found no room in the ring to another worker.", "counter",
+                { Int(clamping: $0.relayDrops) }
+            ),
+            (
+                "worker_relay_waiting_bytes", "Bytes that wait in the rings from other workers.", "gauge",
+                { Int(clamping: $0.relayBytesWaiting) }
+            ),
+        ]
+        for figure in figures {
+            add(
+                figure.name, figure.help, figure.kind,
+                workers.map { (#"{worker="\#($0.worker)"}"#, String(figure.value($0))) })
         }
-        add(
-            "worker_load_percent", "The busy share of the worker's thread in the last second.", "gauge",
-            each { String(Int($0.load * 100)) })
-        add(
-            "worker_loop_delay_microseconds", "How late the worker's loop comes to what is due.", "gauge",
-            each { String(Int($0.loopDelayMilliseconds * 1000)) })
-        add(
-            "worker_stress", "0: takes everything. 1: refuses new cameras. 2: sends cameras in their smallest layer.",
-            "gauge", each { String($0.stress.rawValue) })
-        add("worker_rooms", "Rooms with a part on the worker.", "gauge", each { String($0.rooms) })
-        add("worker_peers", "Peers on the worker.", "gauge", each { String($0.peers) })
-        add(
-            "worker_cameras_refused_total", "Cameras that were not taken from a sender because of load.", "counter",
-            each { String($0.camerasRefusedFromSenders) })
-        add(
-            "worker_cameras_withheld_total", "Cameras that were not sent to a receiver because of load.", "counter",
-            each { String($0.camerasRefusedToReceivers) })
-        add(
-            "worker_thinned_total", "Times that cameras were thinned because of load.", "counter",
-            each { String($0.timesThinned) })
-        add(
-            "worker_relayed_out_total", "Packets relayed to other workers, once for each.", "counter",
-            each { String($0.packetsRelayedOut) })
-        add(
-            "worker_relayed_in_total", "Packets relayed from other workers.", "counter",
-            each { String($0.packetsRelayedIn) })
-        add(
-            "worker_relay_dropped_total", "Packets that found no room in the ring to another worker.", "counter",
-            each { String($0.relayDrops) })
-        add(
-            "worker_relay_waiting_bytes", "Bytes that wait in the rings from other workers.", "gauge",
-            each { String($0.relayBytesWaiting) })
     }
 
     package mutating func add(uptimeNanoseconds: UInt64) {

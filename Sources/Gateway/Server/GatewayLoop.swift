@@ -2,6 +2,7 @@
 import CWebSockets
 import Dispatch
 import Glibc
+import MediaEngine
 
 /// libwebsockets calls back on this thread only, so an actor whose executor is this loop may enter its own isolation
 /// synchronously from those callbacks (`assumeIsolated`), without a queue in between.

@@ -1,5 +1,6 @@
 // WebSockets of the HTTP server: who may open one, what they send, and writing their queues.
 import CWebSockets
+import MediaEngine
 
 /// Sockets with something to do on the loop. Many requests make one turn.
 struct FlushRequests {

@@ -1,6 +1,7 @@
 // The HTTP and WebSocket server: libwebsockets behind async handlers. This file starts, stops and counts connections.
 import CWebSockets
 import Glibc
+import MediaEngine
 
 package struct TLSFiles: Sendable {
     package var certificate: String

@@ -1,5 +1,6 @@
 // One WebSocket of a client as the rest of the program sees it: messages in, a bounded queue out.
 import CWebSockets
+import MediaEngine
 
 /// Text encoded once and shared by every connection it goes to. libwebsockets writes its frame header into the head
 /// room in front, on the loop's thread only.

@@ -80,7 +80,7 @@ extension MediaWorker {
             peer.sections[place].participant = nil
             peer.sections[place].streamName = nil
             core.forwarder.share(
-                peer.sections[place].stream, codec: CodecKind(name: codec.name, kind: .audio),
+                peer.sections[place].stream, codec: CodecKind(name: codec.name, isVideo: false),
                 payloadType: codec.payloadType, redundancyPayloadType: codec.redundancyPayloadType,
                 clockRate: codec.clockRate, now: loop.now)
         }
@@ -94,7 +94,7 @@ extension MediaWorker {
         section.streamName = wanted.published.stream
         core.forwarder.attach(
             section.stream, to: wanted.published.track,
-            codec: CodecKind(name: codec.name, kind: section.kind), payloadType: codec.payloadType,
+            codec: CodecKind(name: codec.name, isVideo: section.kind == .video), payloadType: codec.payloadType,
             retransmissionPayloadType: codec.feedback.contains("nack") ? codec.retransmissionPayloadType : nil,
             redundancyPayloadType: codec.redundancyPayloadType, clockRate: codec.clockRate, now: loop.now)
     }

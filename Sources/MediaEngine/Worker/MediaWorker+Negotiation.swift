@@ -199,7 +199,7 @@ extension MediaWorker {
             let track = core.forwarder.addTrack(
                 MediaTrack(
                     peer: id, room: rooms[room]?.id ?? 0, isVideo: kind == .video,
-                    codec: CodecKind(name: first.name, kind: kind), payloadType: first.payloadType,
+                    codec: CodecKind(name: first.name, isVideo: kind == .video), payloadType: first.payloadType,
                     isMuted: declared?.muted ?? false, usesNack: first.feedback.contains("nack"),
                     usesPictureLoss: first.feedback.contains("nack pli"),
                     usesFullIntra: first.feedback.contains("ccm fir"),
@@ -249,7 +249,7 @@ extension MediaWorker {
         for section in evaluated.sections where !section.isRejected && section.direction.sends {
             guard let kind = StreamKind(section.kind) else { continue }
             for codec in section.codecs {
-                let codecKind = CodecKind(name: codec.name, kind: kind)
+                let codecKind = CodecKind(name: codec.name, isVideo: kind == .video)
                 formats.append((codec.payloadType, PayloadFormat(codec: codecKind, clockRate: codec.clockRate)))
                 if let redundant = codec.redundancyPayloadType {
                     formats.append(

@@ -234,7 +234,7 @@ actor MediaWorker {
 
     private func report(_ levels: [TrackLevel], room: Int32) {
         guard let name = roomNames[room], speaksFor(name) else { return }
-        var loudest: [String: Int] = [:]
+        var loudest = [String: Int](minimumCapacity: levels.count)
         for level in levels {
             guard let owner = trackOwners[level.track] else { continue }
             loudest[owner.peer] = max(loudest[owner.peer] ?? 0, Int(level.level))

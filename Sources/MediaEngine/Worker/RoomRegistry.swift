@@ -104,37 +104,6 @@ extension PeerEntry {
     }
 }
 
-extension CodecKind {
-    init(name: String, kind: StreamKind) {
-        switch (name.lowercased(), kind) {
-        case ("opus", .audio): self = .opus
-        case ("vp8", .video): self = .vp8
-        case ("vp9", .video): self = .vp9
-        case ("h264", .video): self = .h264
-        case ("av1", .video): self = .av1
-        case (_, .audio): self = .otherAudio
-        case (_, .video): self = .otherVideo
-        }
-    }
-}
-
-extension HeaderExtensionKind {
-    init(_ uri: HeaderExtensionURI) {
-        self =
-            switch uri {
-            case .mid: .mid
-            case .streamIdentifier: .streamID
-            case .repairedStreamIdentifier: .repairedStreamID
-            case .transportWideCongestionControl: .transportSequence
-            case .absoluteSendTime: .absoluteSendTime
-            case .audioLevel: .audioLevel
-            case .videoOrientation: .videoOrientation
-            case .dependencyDescriptor: .dependencyDescriptor
-            case .absoluteCaptureTime: .absoluteCaptureTime
-            }
-    }
-}
-
 extension StreamKind {
     init?(_ kind: MediaKind) {
         switch kind {

@@ -269,7 +269,7 @@ extension MediaWorker {
         let isVideo = published.kind == .video
         var media = MediaTrack(
             peer: peer.id, room: rooms[room]?.id ?? 0, isVideo: isVideo,
-            codec: CodecKind(name: published.codec.name, kind: published.kind),
+            codec: CodecKind(name: published.codec.name, isVideo: published.kind == .video),
             payloadType: published.codec.payloadType, isMuted: track.isMuted,
             // What is missing is asked for by the worker that the sender is on.
             usesNack: false, usesPictureLoss: isVideo, usesFullIntra: false,

@@ -1,6 +1,5 @@
 // The workers as each other's neighbours, and the rings between them.
 import Forwarding
-import Glibc
 import PacketRing
 
 /// What a part of a room publishes, complete: a later one replaces those before it.
@@ -26,41 +25,27 @@ struct RoomExport: Sendable {
 }
 
 /// One ring for each pair of workers and direction, made when it is first used.
-final class RelayFabric: @unchecked Sendable {
+final class RelayFabric: Sendable {
     private struct Neighbour {
         weak var worker: MediaWorker?
     }
 
     private let count: Int
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private var neighbours: [Neighbour]
-    private var rings: [PacketRing?]
+    private let neighbours: Lock<[Neighbour]>
+    private let rings: Lock<[PacketRing?]>
 
     init(count: Int) {
         self.count = count
-        neighbours = Array(repeating: Neighbour(), count: count)
-        rings = Array(repeating: nil, count: count * count)
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
+        neighbours = Lock(Array(repeating: Neighbour(), count: count))
+        rings = Lock(Array(repeating: nil, count: count * count))
     }
 
-    deinit {
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
-    }
+    func set(_ workers: [MediaWorker]) { neighbours.withLock { $0 = workers.map { Neighbour(worker: $0) } } }
 
-    private func locked<Result>(_ body: () -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body()
-    }
-
-    func set(_ workers: [MediaWorker]) { locked { neighbours = workers.map { Neighbour(worker: $0) } } }
-
-    func worker(_ index: Int) -> MediaWorker? { locked { neighbours[index].worker } }
+    func worker(_ index: Int) -> MediaWorker? { neighbours.withLock { $0[index].worker } }
 
     func ring(from: Int, to: Int) -> PacketRing {
-        locked {
+        rings.withLock { rings in
             if let ring = rings[from * count + to] { return ring }
             // The producer says itself when the consumer is to be woken.
             let ring = PacketRing(capacity: RelayLinks.ringBytes, wakeBytes: RelayLinks.ringBytes)
@@ -70,5 +55,5 @@ final class RelayFabric: @unchecked Sendable {
     }
 
     /// nil when there is none yet.
-    func existingRing(from: Int, to: Int) -> PacketRing? { locked { rings[from * count + to] } }
+    func existingRing(from: Int, to: Int) -> PacketRing? { rings.withLock { $0[from * count + to] } }
 }

@@ -1,9 +1,8 @@
 // Which worker holds which room, and which of its peers are on another worker than the one it began on.
-import Glibc
 
 /// Asked by the engine's callers and told by the workers, once for every decision of signalling. A room stays where it
 /// is as long as a worker has it open or a call for it is under way.
-final class RoomDirectory: @unchecked Sendable {
+final class RoomDirectory: Sendable {
     private struct Room {
         let home: Int
         /// Workers that have the room open.
@@ -28,28 +27,14 @@ final class RoomDirectory: @unchecked Sendable {
 
     private let gauges: [WorkerGauge]
     private let placement: WorkerPlacement
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private var rooms: [String: Room] = [:]
+    private let rooms = Lock<[String: Room]>([:])
 
     init(gauges: [WorkerGauge], placement: WorkerPlacement) {
         self.gauges = gauges
         self.placement = placement
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
     }
 
-    deinit {
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
-    }
-
-    private func locked<Result>(_ body: () -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body()
-    }
-
-    private func burdens() -> [WorkerBurden] {
+    private func burdens(_ rooms: [String: Room]) -> [WorkerBurden] {
         var held = [Int](repeating: 0, count: gauges.count)
         for room in rooms.values { for worker in room.parts { held[worker] += 1 } }
         return gauges.indices.map { gauges[$0].burden(rooms: held[$0]) }
@@ -60,15 +45,15 @@ final class RoomDirectory: @unchecked Sendable {
     /// The worker that a call for this peer goes to, the room being placed by it when it is new. Every `enter` is
     /// followed by a `leave`.
     func enter(_ name: String, peer: String?, isViewer: Bool) -> Int {
-        locked {
-            var room = rooms[name] ?? Room(home: placement.room(burdens()))
+        rooms.withLock { rooms in
+            var room = rooms[name] ?? Room(home: placement.room(burdens(rooms)))
             var worker = room.home
             if let peer {
                 // A peer stays where its connection is.
                 if let known = room.worker(of: peer) {
                     worker = known
                 } else if isViewer {
-                    worker = placement.viewer(home: room.home, parts: room.peersByPart, burdens())
+                    worker = placement.viewer(home: room.home, parts: room.peersByPart, burdens(rooms))
                 }
             }
             room.calls.append((peer, worker))
@@ -78,47 +63,49 @@ final class RoomDirectory: @unchecked Sendable {
     }
 
     func leave(_ name: String, peer: String?, worker: Int) {
-        locked {
+        rooms.withLock { rooms in
             guard let call = rooms[name]?.calls.firstIndex(where: { $0.peer == peer && $0.worker == worker }) else {
                 return
             }
             rooms[name]?.calls.remove(at: call)
-            forgetIfGone(name)
+            forgetIfGone(name, &rooms)
         }
     }
 
     /// nil when there is no such room.
     func worker(of peer: String, in name: String) -> Int? {
-        locked { rooms[name].map { $0.worker(of: peer) ?? $0.home } }
+        rooms.withLock { rooms in rooms[name].map { $0.worker(of: peer) ?? $0.home } }
     }
 
-    func home(of name: String) -> Int? { locked { rooms[name]?.home } }
+    func home(of name: String) -> Int? { rooms.withLock { rooms in rooms[name]?.home } }
 
     /// Every worker with a part of the room.
-    func parts(of name: String) -> [Int] { locked { rooms[name]?.parts.sorted() ?? [] } }
+    func parts(of name: String) -> [Int] { rooms.withLock { rooms in rooms[name]?.parts.sorted() ?? [] } }
 
-    var roomCount: Int { locked { rooms.count } }
+    var roomCount: Int { rooms.withLock { rooms in rooms.count } }
 
     // MARK: - Workers
 
     func opened(_ name: String, worker: Int) {
-        locked { _ = rooms[name, default: Room(home: worker)].open.insert(worker) }
+        rooms.withLock { rooms in _ = rooms[name, default: Room(home: worker)].open.insert(worker) }
     }
 
     func closed(_ name: String, worker: Int) {
-        locked {
+        rooms.withLock { rooms in
             rooms[name]?.open.remove(worker)
-            forgetIfGone(name)
+            forgetIfGone(name, &rooms)
         }
     }
 
-    func joined(_ name: String, peer: String, worker: Int) { locked { rooms[name]?.peers[peer] = worker } }
-
-    func left(_ name: String, peer: String, worker: Int) {
-        locked { if rooms[name]?.peers[peer] == worker { rooms[name]?.peers[peer] = nil } }
+    func joined(_ name: String, peer: String, worker: Int) {
+        rooms.withLock { rooms in rooms[name]?.peers[peer] = worker }
     }
 
-    private func forgetIfGone(_ name: String) {
+    func left(_ name: String, peer: String, worker: Int) {
+        rooms.withLock { rooms in if rooms[name]?.peers[peer] == worker { rooms[name]?.peers[peer] = nil } }
+    }
+
+    private func forgetIfGone(_ name: String, _ rooms: inout [String: Room]) {
         guard let room = rooms[name], room.open.isEmpty, room.calls.isEmpty else { return }
         rooms[name] = nil
     }

@@ -21,6 +21,8 @@ struct RelayLinks: ~Copyable {
     var peers = 0
     /// Layers of tracks that receivers here want a key frame of.
     var requests: [(track: Int32, layer: UInt8)] = []
+    /// For what would be sent to them: key frame requests are read from it.
+    let control = UnsafeMutableRawBufferPointer.allocate(byteCount: WorkerCore.largestDatagram, alignment: 8)
 
     // Counters.
     var packetsOut: UInt64 = 0
@@ -28,6 +30,8 @@ struct RelayLinks: ~Copyable {
     var dropped: UInt64 = 0
     /// For a track that is not known here, or no more.
     var strays: UInt64 = 0
+
+    deinit { control.deallocate() }
 
     static func key(_ worker: Int, _ number: UInt32) -> UInt64 { UInt64(worker) << 32 | UInt64(number) }
 }
@@ -139,20 +143,18 @@ extension WorkerCore {
 
     /// What the core has to say to a peer of another worker: of all that only requests for key frames matter there.
     mutating func takeRequests(of id: Int32) {
-        withUnsafeTemporaryAllocation(byteCount: WorkerCore.largestDatagram, alignment: 4) { buffer in
-            while true {
-                let length = forwarder.writeNextControl(for: id, into: buffer)
-                guard length > 0 else { return }
-                var packets = RTCPPackets(UnsafeRawBufferPointer(rebasing: buffer[..<length]))
-                while let packet = packets.next() {
-                    switch packet.message {
-                    case .pictureLoss(let loss): noteRequest(loss.media, of: id)
-                    case .fullIntraRequest(let request):
-                        for entry in request.entries { noteRequest(entry.ssrc, of: id) }
-                    case .senderReport, .receiverReport, .sourceDescription, .goodbye, .negativeAcknowledgement,
-                        .transportFeedback, .maximumBitrate, .extendedReport, .unknown, .malformed:
-                        break
-                    }
+        while true {
+            let length = forwarder.writeNextControl(for: id, into: relay.control)
+            guard length > 0 else { return }
+            var packets = RTCPPackets(UnsafeRawBufferPointer(rebasing: relay.control[..<length]))
+            while let packet = packets.next() {
+                switch packet.message {
+                case .pictureLoss(let loss): noteRequest(loss.media, of: id)
+                case .fullIntraRequest(let request):
+                    for entry in request.entries { noteRequest(entry.ssrc, of: id) }
+                case .senderReport, .receiverReport, .sourceDescription, .goodbye, .negativeAcknowledgement,
+                    .transportFeedback, .maximumBitrate, .extendedReport, .unknown, .malformed:
+                    break
                 }
             }
         }

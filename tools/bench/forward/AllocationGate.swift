@@ -8,7 +8,7 @@ import MediaEngine
 /// a clock does now and then, such as telling signalling who speaks, is in few, and is told.
 struct AllocationGate {
     struct Outcome {
-        var fanOut: Int
+        var name: String
         var windows: [UInt64]
         var packets: Int
 
@@ -17,7 +17,7 @@ struct AllocationGate {
         var line: String {
             let total = windows.reduce(0, +)
             let perThousand = Double(total) * 1000 / Double(max(packets, 1))
-            return "fan-out \(fanOut): \(packets) packets in \(windows.count) windows; allocations per 1000: "
+            return "\(name): \(packets) packets in \(windows.count) windows; allocations per 1000: "
                 + "median \(median), most \(sorted[windows.count - 1]), mean \((perThousand * 100).rounded() / 100)"
         }
     }
@@ -26,33 +26,53 @@ struct AllocationGate {
     private static let warmUp: UInt64 = 6_000_000_000
     private static let window = 1000
 
-    /// Runs on the calling thread, in real time.
-    static func run(fanOut: Int, seconds: Double, processor: Int32) async throws -> Outcome {
-        let server = try EngineServer(processor: processor)
+    /// Runs on the calling thread, in real time. `isRelayed`: all listeners are on another worker than the publishers, and
+    /// what both of them allocate counts.
+    static func run(
+        fanOut: Int, isRelayed: Bool = false, seconds: Double, processor: Int32
+    ) async throws -> Outcome {
+        let server =
+            isRelayed
+            ? try EngineServer(processor: processor, workers: 2, peersPerWorker: publishers)
+            : try EngineServer(processor: processor)
         var senders: [GatePublisher] = []
         var listeners: [GateListener] = []
         for number in 1...publishers {
             senders.append(try await GatePublisher.join(server, room: "gate", number: number))
         }
-        // So many that a window is shorter than the clocks that tick ten times a second or less, whatever the fan-out.
-        for sender in senders { sender.largePackets = max(4, 80 / (fanOut + 1)) }
+        // So many that a window is shorter than the clocks that tick ten times a second or less, whatever the fan-out; two
+        // workers have such clocks each.
+        for sender in senders { sender.largePackets = max(4, (isRelayed ? 240 : 80) / (fanOut + 1)) }
         for number in 1...fanOut {
             listeners.append(
                 try await GateListener.join(server, room: "gate", number: number, cameras: publishers))
         }
-        guard let counter = allocation_counter_of_thread(server.workerThread) else {
-            throw BenchError("the worker's thread has not allocated anything, not even at its beginning")
+        let counters = try server.workerThreads.map { thread in
+            guard let counter = allocation_counter_of_thread(thread) else {
+                throw BenchError("a worker's thread has not allocated anything, not even at its beginning")
+            }
+            return counter
         }
-        let outcome = drive(senders, listeners, counter, fanOut: fanOut, seconds: seconds)
+        let outcome = drive(
+            senders, listeners, counters, name: isRelayed ? "fan-out \(fanOut), relayed" : "fan-out \(fanOut)",
+            seconds: seconds)
+        if isRelayed {
+            let relayed = await server.engine.statistics().workers.reduce(0) { $0 + $1.packetsRelayedIn }
+            guard relayed > 0 else { throw BenchError("nothing was relayed from worker to worker") }
+        }
         await server.engine.shutdown()
         return outcome
     }
 
+    private static func read(_ counters: [UnsafeRawPointer]) -> UInt64 {
+        counters.reduce(0) { $0 + allocation_counter_read($1) }
+    }
+
     private static func drive(
-        _ senders: [GatePublisher], _ listeners: [GateListener], _ counter: UnsafeRawPointer, fanOut: Int,
+        _ senders: [GatePublisher], _ listeners: [GateListener], _ counters: [UnsafeRawPointer], name: String,
         seconds: Double
     ) -> Outcome {
-        var outcome = Outcome(fanOut: fanOut, windows: [], packets: 0)
+        var outcome = Outcome(name: name, windows: [], packets: 0)
         var batch = ReceiveBatch(capacity: 16)
         let start = MonotonicClock.now()
         let measured = start + warmUp
@@ -91,12 +111,12 @@ struct AllocationGate {
             let packets = sent + listeners.reduce(0) { $0 + $1.received }
             if let before = allocationsBefore {
                 guard packets - packetsBefore >= window else { continue }
-                let allocations = allocation_counter_read(counter)
+                let allocations = read(counters)
                 outcome.windows.append(allocations - before)
                 outcome.packets += packets - packetsBefore
                 allocationsBefore = allocations
             } else {
-                allocationsBefore = allocation_counter_read(counter)
+                allocationsBefore = read(counters)
             }
             packetsBefore = packets
         }

@@ -76,9 +76,9 @@ struct BenchForward: ParsableCommand {
     private func countAllocations() async throws {
         guard allocation_counter_works() == 1 else { return print("skipped: a sanitizer has the allocator") }
         var hasFailed = false
-        for fanOut in fanOut {
+        for (fanOut, isRelayed) in fanOut.map({ ($0, false) }) + [(5, true)] {
             let outcome = try await AllocationGate.run(
-                fanOut: fanOut, seconds: 4 * seconds, processor: serverProcessor)
+                fanOut: fanOut, isRelayed: isRelayed, seconds: 4 * seconds, processor: serverProcessor)
             print(outcome.line)
             if outcome.windows.isEmpty || outcome.median > 0 { hasFailed = true }
         }

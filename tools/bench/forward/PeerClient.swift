@@ -22,15 +22,24 @@ final class PeerClient: LoadClient {
     ) async throws -> PeerClient {
         let local = ICECredentials(ufrag: "b\(peer)", password: "benchbenchbenchbenchbench")
         let offer = PeerOffer(
-            sdp: OfferText.make(sections, local, certificate.fingerprint), streams: [], maySend: true,
+            sdp: OfferText.make(sections, local, certificate.fingerprint), streams: [],
+            maySend: !sections.flatMap(\.ssrcs).isEmpty,
             subscription: .everything)
         let answer = try await engine.negotiate(room: room, peer: peer, offer: offer)
         let client = try PeerClient(
             answer: answer.sdp, local: local, certificate: certificate, profile: profile,
-            server: .loopback4(port: engine.udpPort))
+            server: .loopback4(port: try port(in: answer.sdp)))
         try client.connect()
         client.slots = sections.flatMap(\.ssrcs).map { client.transport.addSendStream(ssrc: $0) }
         return client
+    }
+
+    /// Of its first candidate, which is the worker's that has the peer.
+    private static func port(in answer: String) throws -> UInt16 {
+        let candidate = answer.split(whereSeparator: \.isNewline).first { $0.hasPrefix("a=candidate:") }
+        let words = (candidate ?? "").split(separator: " ")
+        guard words.count > 5, let port = UInt16(words[5]) else { throw BenchError("the answer has no candidate") }
+        return port
     }
 
     private init(

@@ -89,31 +89,34 @@ final class FloorServer: @unchecked Sendable {
     }
 }
 
-/// Consilium's engine, with a course's rooms on its one worker.
+/// Consilium's engine, with a course's rooms on its one worker, or with a room that spans several.
 final class EngineServer {
     let engine: MediaEngine
-    let workerThread: Int32
+    let workerThreads: [Int32]
+    var workerThread: Int32 { workerThreads[0] }
     let certificate: DTLSCertificate
 
-    init(processor: Int32) throws {
+    /// Peers of a room beyond `peersPerWorker` are on the next worker.
+    init(processor: Int32, workers: Int = 1, peersPerWorker: Int = 4096) throws {
         let before = Threads.all()
-        var configuration = MediaEngineConfiguration(bindAddress: "127.0.0.1", consentTimeout: .seconds(600))
+        var configuration = MediaEngineConfiguration(
+            bindAddress: "127.0.0.1", consentTimeout: .seconds(600), workers: workers, peersPerWorker: peersPerWorker)
         configuration.limits.peers = 4096
         engine = try MediaEngine(configuration: configuration)
         certificate = try DTLSCertificate()
         // A thread gives itself its name, a moment after its start.
-        var found: Int32?
-        for _ in 0..<1000 where found == nil {
-            found = Self.worker(among: Threads.all().subtracting(before))
-            if found == nil { usleep(1000) }
+        var found: [Int32] = []
+        for _ in 0..<1000 where found.count < workers {
+            found = Self.workers(among: Threads.all().subtracting(before))
+            if found.count < workers { usleep(1000) }
         }
-        guard let found else { throw BenchError("which thread is the worker's?") }
-        workerThread = found
-        Threads.pin(workerThread, to: processor)
+        guard found.count == workers else { throw BenchError("which threads are the workers'?") }
+        workerThreads = found
+        for thread in found { Threads.pin(thread, to: processor) }
     }
 
-    private static func worker(among candidates: Set<Int32>) -> Int32? {
-        candidates.first { thread in
+    private static func workers(among candidates: Set<Int32>) -> [Int32] {
+        candidates.filter { thread in
             let name = try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8)
             return name?.hasPrefix("media") == true
         }

@@ -61,14 +61,10 @@ struct NetworkReport {
 
     /// The worst figures of the runs, and those bounds that any of them broke.
     mutating func add(_ network: NetworkCase, _ runs: [NetworkRun], elapsed: Double) -> String {
-        networks += 1
-        self.elapsed += elapsed
-        let simulated = runs.reduce(0) { $0 + $1.seconds }
-        seconds += simulated
-        let factor = simulated / max(elapsed, 1e-9)
-        if factor < slowest.factor { slowest = (network.name, factor) }
+        let factor = count(
+            network.name, simulated: runs.reduce(0) { $0 + $1.seconds }, elapsed: elapsed,
+            failing: runs.count { !$0.broken.isEmpty })
         for run in runs {
-            if !run.broken.isEmpty { failing += 1 }
             rows.append(
                 Row(
                     network: run.name, seed: run.seed, used: run.used, usedNeeded: network.limit(.used), loss: run.loss,
@@ -77,6 +73,17 @@ struct NetworkReport {
         }
         guard everyRun else { return line(network, runs, label: String(runs.count), factor: factor) }
         return runs.map { line(network, [$0], label: "#\($0.seed)", factor: factor) }.joined(separator: "\n")
+    }
+
+    /// Into the sums of all networks; answers how much faster than real time the runs of this one were.
+    private mutating func count(_ network: String, simulated: Double, elapsed: Double, failing: Int) -> Double {
+        networks += 1
+        self.elapsed += elapsed
+        self.failing += failing
+        seconds += simulated
+        let factor = simulated / max(elapsed, 1e-9)
+        if factor < slowest.factor { slowest = (network, factor) }
+        return factor
     }
 
     private func line(_ network: NetworkCase, _ runs: [NetworkRun], label: String, factor: Double) -> String {
@@ -99,27 +106,22 @@ struct NetworkReport {
         "the whole core, simulcast, the path narrows  seeds  freeze ms, median  worst  sound waits ms  switches      × time"
 
     mutating func add(_ network: CoreCase, _ runs: [CoreRun], elapsed: Double) -> String {
-        networks += 1
-        self.elapsed += elapsed
-        let simulated = runs.reduce(0) { $0 + $1.seconds }
-        seconds += simulated
-        let factor = simulated / max(elapsed, 1e-9)
-        if factor < slowest.factor { slowest = (network.name, factor) }
+        let broken = runs.count { !$0.broken.isEmpty }
+        let factor = count(
+            network.name, simulated: runs.reduce(0) { $0 + $1.seconds }, elapsed: elapsed, failing: broken)
         for run in runs {
-            if !run.broken.isEmpty { failing += 1 }
             core.append(
                 CoreRow(
                     network: run.name, seed: run.seed, freezeMilliseconds: run.freeze * 1000,
                     audioWaitMilliseconds: run.audioWait * 1000, switches: run.switches, broken: run.broken))
         }
         let freezes = runs.map(\.freeze).sorted()
-        let count = runs.count { !$0.broken.isEmpty }
         return network.name.padding(toLength: 44, withPad: " ", startingAt: 0)
             + String(
                 format: "%6d %18.0f %6.0f %15.1f %9d %11.0f", runs.count,
                 1000 * (freezes.isEmpty ? 0 : freezes[freezes.count / 2]), 1000 * (freezes.last ?? 0),
                 1000 * (runs.map(\.audioWait).max() ?? 0), Int(runs.map(\.switches).max() ?? 0), factor)
-            + (count == 0 ? "" : "  <- \(count)×")
+            + (broken == 0 ? "" : "  <- \(broken)×")
     }
 
     var summary: String {

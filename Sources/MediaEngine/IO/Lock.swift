@@ -1,6 +1,7 @@
 // A mutex around a value. It is a pthread mutex because ThreadSanitizer cannot see `Synchronization.Mutex` on Linux.
 import Glibc
 
+/// For state that threads share now and then; the packet path takes none.
 package final class Lock<State>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private var state: State
